@@ -1,0 +1,169 @@
+"""From bytes to the packets of a video and an audio track, without trusting headers.
+
+Browser recordings carry no duration, no cues and no frame count, so the span of each track is read from the
+timestamps of its packets: demuxing alone costs about a millisecond, and tells which packets the window needs
+before one of them is decoded. Nothing here ever seeks.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, Final
+
+import av
+from av.container import InputContainer
+from av.error import FFmpegError
+from av.packet import Packet
+from av.stream import Disposition
+
+from preprocessing.errors import DamagedMediaError, EmptyMediaError, NoTracksError, UnsupportedMediaError
+
+DEMUXERS: Final = ("mov", "matroska", "avi", "wav", "flac")
+"""FFmpeg demuxers that may touch a clip; all others, playlists among them, are refused."""
+
+FORMATS: Final = "mp4, mov, webm, matroska, avi, wav or flac"
+"""The same for people."""
+
+
+@dataclass(frozen=True)
+class Track:
+    """One track of a clip, demuxed and not yet decoded.
+
+    Attributes:
+        stream: PyAV's stream; decodes its own packets.
+        packets: All its packets, in decoding order.
+        start: Presentation time of its first packet, in seconds.
+        end: Presentation time at which its last packet ends, in seconds.
+    """
+
+    stream: Any
+    packets: list[Packet]
+    start: float
+    end: float
+
+    @property
+    def codec(self) -> str:
+        """FFmpeg's name of the codec, e.g. `h264`, `vp8`, `opus`."""
+        return str(self.stream.codec_context.name)
+
+
+@dataclass(frozen=True)
+class Media:
+    """What a file holds.
+
+    Attributes:
+        container: FFmpeg's name of the container, e.g. `matroska,webm`.
+        video: The video track, if there is one that can be decoded.
+        audio: The audio track, if there is one that can be decoded.
+        missing: For each of `video` and `audio` that is None, why, as a sentence.
+    """
+
+    container: str
+    video: Track | None
+    audio: Track | None
+    missing: dict[str, str]
+
+
+@contextmanager
+def open_media(source: bytes | Path) -> Iterator[Media]:
+    """Demux a clip; its tracks can be decoded while the context is open.
+
+    The format is decided by content alone: FFmpeg sees neither a file name nor a way to open another file.
+
+    Args:
+        source: The file's bytes or its path.
+
+    Yields:
+        The tracks that can be decoded, at least one.
+
+    Raises:
+        EmptyMediaError: There are no bytes.
+        UnsupportedMediaError: The content is none of `FORMATS`.
+        DamagedMediaError: The content starts like one of `FORMATS` but cannot be opened.
+        NoTracksError: There is no track that can be decoded.
+    """
+    data = source.read_bytes() if isinstance(source, Path) else source
+    if not data:
+        raise EmptyMediaError(f"The file is empty (0 bytes); expected {FORMATS}.")
+    try:
+        container = av.open(io.BytesIO(data), options={"format_whitelist": ",".join(DEMUXERS)})
+    except (FFmpegError, ValueError) as error:
+        if _looks_supported(data):
+            raise DamagedMediaError(
+                f"The file starts like {FORMATS}, but is damaged or cut off: its index or headers cannot be read."
+            ) from error
+        raise UnsupportedMediaError(f"The file is not a media file of a known format; expected {FORMATS}.") from error
+    with container:
+        yield _demux(container)
+
+
+def _looks_supported(data: bytes) -> bool:
+    """Whether the first bytes are a signature of one of `FORMATS`."""
+    head = data[:12]
+    return (
+        head[4:8] in {b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip"}
+        or head.startswith((b"\x1aE\xdf\xa3", b"fLaC"))
+        or (head.startswith(b"RIFF") and head[8:12] in {b"AVI ", b"WAVE"})
+    )
+
+
+def _demux(container: InputContainer) -> Media:
+    missing: dict[str, str] = {}
+    chosen = {}
+    for kind in ("video", "audio"):
+        stream, reason = _choose_stream(container, kind)
+        if stream is None:
+            missing[kind] = reason
+        else:
+            chosen[kind] = stream
+    packets: dict[int, list[Packet]] = {stream.index: [] for stream in chosen.values()}
+    try:
+        for packet in container.demux(list(chosen.values())) if chosen else ():
+            if _time(packet) is not None and packet.size:
+                packets[packet.stream.index].append(packet)
+    except FFmpegError:
+        pass  # A file cut off in the middle: what came before the cut is still good.
+    tracks: dict[str, Track] = {}
+    for kind, stream in chosen.items():
+        if packets[stream.index]:
+            tracks[kind] = _track(stream, packets[stream.index])
+        else:
+            missing[kind] = f"The {kind} track has no data."
+    if not tracks:
+        raise NoTracksError(f"There is nothing to decode: {' '.join(missing.values())}")
+    return Media(container.format.name, tracks.get("video"), tracks.get("audio"), missing)
+
+
+def _choose_stream(container: InputContainer, kind: str) -> tuple[Any, str]:
+    """The first stream of a kind that can be decoded and is no cover picture, or why there is none."""
+    candidates = [
+        stream
+        for stream in container.streams
+        if stream.type == kind and not stream.disposition & Disposition.attached_pic
+    ]
+    if not candidates:
+        return None, f"The file has no {kind} track."
+    for stream in candidates:
+        if getattr(stream, "codec_context", None) is not None:
+            return stream, ""
+    return None, f"The codec of the {kind} track is unknown."
+
+
+def _track(stream: Any, packets: list[Packet]) -> Track:  # noqa: ANN401 - PyAV's streams share no public base with time_base
+    base: Fraction = stream.time_base
+    starts = [float((_time(packet) or 0) * base) for packet in packets]
+    last = max(range(len(packets)), key=starts.__getitem__)
+    duration = float((packets[last].duration or 0) * base)
+    if duration <= 0 and len(packets) > 1:
+        duration = (starts[last] - min(starts)) / (len(packets) - 1)
+    return Track(stream, packets, start=min(starts), end=starts[last] + duration)
+
+
+def _time(packet: Packet) -> int | None:
+    """Presentation time in the stream's units; AVI knows decoding times only."""
+    return packet.dts if packet.pts is None else packet.pts
