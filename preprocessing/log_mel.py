@@ -52,19 +52,19 @@ def _mel_power(waveform: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
     frames = np.lib.stride_tricks.sliding_window_view(padded, FFT_SIZE)[::HOP_LENGTH]
     spectrum = np.fft.rfft(frames * _hann_window())
     power = spectrum.real**2 + spectrum.imag**2
-    return _mel_filters() @ power.T
+    return np.asarray(_mel_filters() @ power.T)
 
 
 def _power_to_decibels(power: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     decibels = 10 * np.log10(np.maximum(power, POWER_MINIMUM))
     decibels -= decibels.max()
-    return np.maximum(decibels, -DECIBEL_FLOOR)
+    return np.asarray(np.maximum(decibels, -DECIBEL_FLOOR))
 
 
 @cache
 def _hann_window() -> npt.NDArray[np.float64]:
     """Periodic Hann window [1024]."""
-    return 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(FFT_SIZE) / FFT_SIZE)
+    return np.asarray(0.5 - 0.5 * np.cos(2 * np.pi * np.arange(FFT_SIZE) / FFT_SIZE))
 
 
 @cache
@@ -80,7 +80,8 @@ def _mel_filters() -> npt.NDArray[np.float64]:
     rising = -ramps[:-2] / widths[:-1, None]
     falling = ramps[2:] / widths[1:, None]
     triangles = np.maximum(0.0, np.minimum(rising, falling))
-    return triangles * (2.0 / (edges[2:] - edges[:-2]))[:, None]
+    filters: npt.NDArray[np.float64] = triangles * (2.0 / (edges[2:] - edges[:-2]))[:, None]
+    return filters
 
 
 # Slaney's mel scale: linear below 1 kHz (15 mel there), logarithmic above with 27 steps per factor 6.4.

@@ -11,15 +11,16 @@ import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 from typing import Any, Final
 
 import av
+from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.error import FFmpegError
 from av.packet import Packet
 from av.stream import Disposition
+from av.video.stream import VideoStream
 
 from preprocessing.errors import DamagedMediaError, EmptyMediaError, NoTracksError, UnsupportedMediaError
 
@@ -35,14 +36,14 @@ class Track:
     """One track of a clip, demuxed and not yet decoded.
 
     Attributes:
-        stream: PyAV's stream; decodes its own packets.
+        stream: PyAV's video or audio stream, whose codec context decodes the packets.
         packets: All its packets, in decoding order.
         start: Presentation time of its first packet, in seconds.
         end: Presentation time at which its last packet ends, in seconds.
     """
 
     stream: Any
-    packets: list[Packet]
+    packets: list[Packet[Any]]
     start: float
     end: float
 
@@ -67,6 +68,17 @@ class Media:
     video: Track | None
     audio: Track | None
     missing: dict[str, str]
+
+
+def packet_time(packet: Packet[Any]) -> float:
+    """Presentation time in seconds; decoding time where the container, like AVI, knows no other."""
+    time = packet.dts if packet.pts is None else packet.pts
+    return float((time or 0) * packet.time_base)
+
+
+def packet_duration(packet: Packet[Any]) -> float:
+    """Duration in seconds; 0 where the container does not say."""
+    return float((packet.duration or 0) * packet.time_base)
 
 
 @contextmanager
@@ -121,10 +133,10 @@ def _demux(container: InputContainer) -> Media:
             missing[kind] = reason
         else:
             chosen[kind] = stream
-    packets: dict[int, list[Packet]] = {stream.index: [] for stream in chosen.values()}
+    packets: dict[int, list[Packet[Any]]] = {stream.index: [] for stream in chosen.values()}
     try:
         for packet in container.demux(list(chosen.values())) if chosen else ():
-            if _time(packet) is not None and packet.size:
+            if packet.size and (packet.pts is not None or packet.dts is not None):
                 packets[packet.stream.index].append(packet)
     except FFmpegError:
         pass  # A file cut off in the middle: what came before the cut is still good.
@@ -154,16 +166,10 @@ def _choose_stream(container: InputContainer, kind: str) -> tuple[Any, str]:
     return None, f"The codec of the {kind} track is unknown."
 
 
-def _track(stream: Any, packets: list[Packet]) -> Track:  # noqa: ANN401 - PyAV's streams share no public base with time_base
-    base: Fraction = stream.time_base
-    starts = [float((_time(packet) or 0) * base) for packet in packets]
+def _track(stream: VideoStream | AudioStream, packets: list[Packet[Any]]) -> Track:
+    starts = [packet_time(packet) for packet in packets]
     last = max(range(len(packets)), key=starts.__getitem__)
-    duration = float((packets[last].duration or 0) * base)
+    duration = packet_duration(packets[last])
     if duration <= 0 and len(packets) > 1:
         duration = (starts[last] - min(starts)) / (len(packets) - 1)
     return Track(stream, packets, start=min(starts), end=starts[last] + duration)
-
-
-def _time(packet: Packet) -> int | None:
-    """Presentation time in the stream's units; AVI knows decoding times only."""
-    return packet.dts if packet.pts is None else packet.pts

@@ -1,0 +1,109 @@
+"""Where the face is, once for a whole window.
+
+OpenCV's Haar cascade costs milliseconds and no extra model; a median over a few frames makes it steady. One box
+for all frames keeps the head's own movement in the clip, which a box per frame would cancel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Final
+
+import cv2
+import numpy as np
+from cv2.data import haarcascades
+
+from preprocessing.video import Picture, Square
+
+CROP_FACTOR: Final = 1.1
+"""Side of the crop over side of the detected box: room for an open mouth, and close to the faces of FER2013, on
+which video branches are pre-trained and which are cut out at about the detector's own box."""
+
+_DETECTION_FRAMES: Final = (1, 4, 6)
+_DETECTION_SIDE: Final = 320
+_SMALLEST_FACE: Final = 0.1
+"""Smallest face looked for, as a fraction of the frame's shorter side."""
+
+
+@dataclass(frozen=True)
+class FaceBox:
+    """The median detected face, as fractions of the upright frame's width and height.
+
+    Attributes:
+        left: Left edge, 0 to 1.
+        top: Upper edge, 0 to 1.
+        width: Width, 0 to 1.
+        height: Height, 0 to 1.
+    """
+
+    left: float
+    top: float
+    width: float
+    height: float
+
+
+def find_face(pictures: Sequence[Picture]) -> FaceBox | None:
+    """The largest face of a few frames of a window, as the median box.
+
+    Args:
+        pictures: The window's frames in order.
+
+    Returns:
+        The box, or None where no frame looked at shows a face.
+    """
+    boxes = []
+    for index in _DETECTION_FRAMES:
+        grey = pictures[index].grey(_DETECTION_SIDE)
+        box = largest_face(grey)
+        if box is not None:
+            height, width = grey.shape
+            boxes.append((box[0] / width, box[1] / height, box[2] / width, box[3] / height))
+    if not boxes:
+        return None
+    left, top, width, height = (float(value) for value in np.median(boxes, axis=0))
+    return FaceBox(left, top, width, height)
+
+
+def largest_face(grey: np.ndarray) -> tuple[int, int, int, int] | None:
+    """The largest face of a grey picture.
+
+    Args:
+        grey: uint8 [height, width].
+
+    Returns:
+        Left, top, width and height in pixels, or None.
+    """
+    smallest = max(20, round(min(grey.shape) * _SMALLEST_FACE))
+    found = _cascade().detectMultiScale(grey, scaleFactor=1.2, minNeighbors=3, minSize=(smallest, smallest))
+    if len(found) == 0:
+        return None
+    left, top, width, height = max(found, key=lambda box: int(box[2]) * int(box[3]))
+    return int(left), int(top), int(width), int(height)
+
+
+def crop_square(face: FaceBox | None, width: int, height: int) -> Square:
+    """The square that is cut out of every frame of a window.
+
+    Args:
+        face: The face, or None for the centre of the frame.
+        width: Width of the upright frames, in pixels.
+        height: Height of the upright frames, in pixels.
+
+    Returns:
+        A square inside the frame: around the face, widened by `CROP_FACTOR`, or as large as fits.
+    """
+    shorter = min(width, height)
+    if face is None:
+        return Square((width - shorter) // 2, (height - shorter) // 2, shorter)
+    size = min(shorter, round(max(face.width * width, face.height * height) * CROP_FACTOR))
+    size = max(1, size)
+    left = round((face.left + face.width / 2) * width - size / 2)
+    top = round((face.top + face.height / 2) * height - size / 2)
+    return Square(min(max(0, left), width - size), min(max(0, top), height - size), size)
+
+
+@cache
+def _cascade() -> cv2.CascadeClassifier:
+    return cv2.CascadeClassifier(f"{haarcascades}haarcascade_frontalface_alt2.xml")

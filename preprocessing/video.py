@@ -1,0 +1,173 @@
+"""The frames a viewer would have seen at given times, upright.
+
+Frames are chosen by presentation time, never by index: browser recordings have a variable frame rate, with gaps
+of up to 400 ms. Only packets from the last key frame before the window on are decoded, decoding stops with the
+last frame that is needed, and only frames that are used are converted.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from av.error import FFmpegError
+from av.packet import Packet
+from av.video.frame import VideoFrame
+
+from preprocessing.contract import FRAME_COUNT, FRAME_SIZE
+from preprocessing.media import Track, packet_time
+
+UInt8Array = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Square:
+    """A square region of an upright frame, in pixels.
+
+    Attributes:
+        left: Left edge.
+        top: Upper edge.
+        size: Width and height.
+    """
+
+    left: int
+    top: int
+    size: int
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A decoded frame that is converted when and as it is used.
+
+    Attributes:
+        frame: PyAV's frame, as stored in the file.
+    """
+
+    frame: VideoFrame
+
+    @property
+    def quarter_turns(self) -> int:
+        """Counter-clockwise quarter turns that make the frame upright, 0 to 3, from the file's display matrix."""
+        return round(self.frame.rotation / 90) % 4
+
+    @property
+    def width(self) -> int:
+        """Width of the upright frame, in pixels."""
+        return self.frame.height if self.quarter_turns % 2 else self.frame.width
+
+    @property
+    def height(self) -> int:
+        """Height of the upright frame, in pixels."""
+        return self.frame.width if self.quarter_turns % 2 else self.frame.height
+
+    def rgb(self) -> UInt8Array:
+        """The upright frame, uint8 [height, width, 3] RGB."""
+        return np.rot90(self.frame.to_ndarray(format="rgb24"), self.quarter_turns)
+
+    def grey(self, longest_side: int) -> UInt8Array:
+        """The upright frame in grey, reduced so that its longest side is at most `longest_side` pixels.
+
+        Returns:
+            uint8 [height, width], contiguous.
+        """
+        scale = min(1.0, longest_side / max(self.frame.width, self.frame.height))
+        reduced = self.frame.reformat(
+            width=max(1, round(self.frame.width * scale)),
+            height=max(1, round(self.frame.height * scale)),
+            format="gray",
+        )
+        return np.ascontiguousarray(np.rot90(reduced.to_ndarray(), self.quarter_turns))
+
+    def resized(self, region: Square | None) -> UInt8Array:
+        """A region of the upright frame, or all of it, at the contract's size.
+
+        Args:
+            region: The square to cut out; None squeezes the whole frame.
+
+        Returns:
+            uint8 [112, 112, 3] RGB.
+        """
+        part = self.rgb()
+        if region is not None:
+            part = part[region.top : region.top + region.size, region.left : region.left + region.size]
+        shrinking = min(part.shape[:2]) >= FRAME_SIZE
+        interpolation = cv2.INTER_AREA if shrinking else cv2.INTER_LINEAR
+        resized = cv2.resize(np.ascontiguousarray(part), (FRAME_SIZE, FRAME_SIZE), interpolation=interpolation)
+        return np.asarray(resized, np.uint8)
+
+
+def sample_times(start: float, length: float) -> list[float]:
+    """Midpoints of the contract's number of equal parts of a window.
+
+    Args:
+        start: Start of the window, in seconds.
+        length: Length of the window, in seconds.
+    """
+    return [start + (part + 0.5) * length / FRAME_COUNT for part in range(FRAME_COUNT)]
+
+
+def read_pictures(track: Track, times: Sequence[float]) -> list[Picture]:
+    """The frames on display at given times: for each, the last one presented at or before it.
+
+    A time before the first frame gives the first frame, a time after the last frame the last one.
+
+    Args:
+        track: The video track.
+        times: Presentation times in seconds, ascending.
+
+    Returns:
+        As many pictures as times, or none where nothing could be decoded.
+    """
+    pictures: list[Picture] = []
+    shown: Picture | None = None
+    for frame in _decode(track, times[0]):
+        picture = Picture(frame)
+        while len(pictures) < len(times) and shown is not None and times[len(pictures)] < frame.time:
+            pictures.append(shown)
+        shown = picture
+        if len(pictures) == len(times):
+            break
+    if shown is not None:
+        pictures += [shown] * (len(times) - len(pictures))
+    return pictures
+
+
+def frame_rate(track: Track) -> float | None:
+    """Mean frames per second by the packets' timestamps, which headers of recordings often misstate."""
+    length = track.end - track.start
+    return len(track.packets) / length if length > 0 else None
+
+
+def _decode(track: Track, first_time: float) -> Iterator[VideoFrame]:
+    """Decoded frames in order of presentation, from the key frame before `first_time` on."""
+    context = track.stream.codec_context
+    context.thread_count = 1
+    for packet in _from_key_frame(track.packets, first_time):
+        try:
+            yield from _with_time(context.decode(packet))
+        except FFmpegError:
+            continue  # A damaged packet costs its own frames, not the clip.
+    try:
+        yield from _with_time(context.decode(None))
+    except FFmpegError:
+        return
+
+
+def _from_key_frame(packets: Sequence[Packet[Any]], first_time: float) -> Sequence[Packet[Any]]:
+    keys = [index for index, packet in enumerate(packets) if packet.is_keyframe]
+    times = [packet_time(packets[index]) for index in keys]
+    position = bisect_right(times, first_time) - 1
+    return packets[keys[position] :] if position >= 0 else packets
+
+
+def _with_time(frames: Sequence[VideoFrame]) -> Iterator[VideoFrame]:
+    for frame in frames:
+        if frame.pts is None:
+            frame.pts = frame.dts
+        if frame.time is not None:
+            yield frame
