@@ -1,0 +1,65 @@
+# Two commands matter: `make run` and `make test`. Each installs what it needs, pinned by constraints.txt, into
+# environments below this folder, and needs no network the second time. Paths may contain spaces.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+PIP_INSTALL = .venv/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+
+# The Triton wheel exists for Linux on x86-64 only; elsewhere the gateway runs the model in its own process.
+TRITON_ENVIRONMENT := $(if $(filter Linux-x86_64,$(shell uname -sm | tr ' ' -)),.venv-triton/.installed)
+
+.PHONY: help run test lint format lock clean
+
+help:  ## Show this help
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
+
+run: .venv/.serving $(TRITON_ENVIRONMENT)  ## Start Triton and the gateway; Ctrl-C stops both
+	@exec .venv/bin/python -m stack
+
+test: .venv/.development $(TRITON_ENVIRONMENT) browser  ## Run all tests
+	.venv/bin/python -m pytest $(ARGS)
+
+lint: .venv/.development  ## Check style and types
+	.venv/bin/python -m ruff format --check .
+	.venv/bin/python -m ruff check .
+	.venv/bin/python -m mypy
+
+format: .venv/.development  ## Format the code
+	.venv/bin/python -m ruff format .
+	.venv/bin/python -m ruff check --fix .
+
+lock: .venv/.development  ## Pin every dependency again, in constraints.txt
+	.venv/bin/uv pip compile --universal --fork-strategy fewest --python-version 3.11 --all-extras \
+		--no-annotate --no-header --upgrade pyproject.toml --output-file constraints.txt
+
+clean:  ## Remove environments and caches, but no data, checkpoints or models
+	rm -rf .venv .venv-triton .pytest_cache .mypy_cache .ruff_cache test-artifacts *.egg-info
+
+.venv/bin/python:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, this is " + sys.version.split()[0])'
+	$(PYTHON) -m venv .venv
+
+.venv/.serving: pyproject.toml constraints.txt | .venv/bin/python
+	$(PIP_INSTALL) --editable .
+	touch .venv/.serving
+
+.venv/.development: pyproject.toml constraints.txt | .venv/bin/python
+	$(PIP_INSTALL) --editable '.[development]'
+	touch .venv/.serving .venv/.development
+
+.venv-triton/.installed: triton_server/requirements.txt
+	$(PYTHON) -m venv .venv-triton
+	.venv-triton/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --requirement $<
+	touch $@
+
+# Browser tests drive a real Chromium. It is installed where apt and root are there; elsewhere the tests skip, saying so.
+.PHONY: browser
+browser:
+	@command -v chromium >/dev/null || { \
+		if command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
+			{ apt-get update && apt-get install --yes --no-install-recommends chromium; } >/dev/null 2>&1 \
+				|| echo "Chromium could not be installed: browser tests are skipped."; \
+		else \
+			echo "Chromium is not installed, and there is no apt with root: browser tests are skipped."; \
+		fi; }

@@ -1,0 +1,1 @@
+"""A checkpoint becomes ONNX files, FP32 and INT8, in a Triton model repository."""

@@ -1,0 +1,165 @@
+"""Checkpoint files: everything that a network needs to be used, exported and questioned later.
+
+Read with PyTorch's weights-only loader, so that a file from elsewhere can hold no code; written beside and moved
+into place, so that nobody ever reads half a file.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+from torch import Tensor
+
+from preprocessing import contract
+from preprocessing.contract import CROP_MODES, CropMode
+from preprocessing.errors import ModelFileError
+from training.network import EmotionNetwork, NetworkConfig, ServingNetwork, Temperatures
+
+_FORMAT: Final = "audio-visual-emotion checkpoint 1"
+_BRANCH_FORMAT: Final = "audio-visual-emotion branch 1"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A trained network and what is known of it.
+
+    Attributes:
+        config: How to build the network.
+        weights: Its state, by parameter name.
+        crop: How its clips were cropped, and must be when it serves.
+        temperatures: Calibration of its probabilities.
+        metrics: JSON-ready results, each with what it was measured on.
+        training: JSON-ready description of the run: command, data, seed, git commit.
+    """
+
+    config: NetworkConfig
+    weights: dict[str, Tensor]
+    crop: CropMode = "face"
+    temperatures: Temperatures = field(default_factory=Temperatures)
+    metrics: dict[str, Any] = field(default_factory=dict)
+    training: dict[str, Any] = field(default_factory=dict)
+
+    def network(self) -> EmotionNetwork:
+        """The network with its weights, in evaluation mode.
+
+        Raises:
+            ModelFileError: The weights do not fit the configuration.
+        """
+        network = EmotionNetwork(self.config)
+        try:
+            network.load_state_dict(self.weights)
+        except RuntimeError as error:
+            raise ModelFileError(f"The checkpoint's weights do not fit its configuration: {error}") from error
+        return network.eval()
+
+    def serving_network(self) -> ServingNetwork:
+        """The network as it is exported."""
+        return ServingNetwork(self.network(), self.temperatures).eval()
+
+
+def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
+    """Write a checkpoint.
+
+    Args:
+        path: The file, e.g. `checkpoints/best.pt`; its folder is made.
+        checkpoint: What to write.
+    """
+    _save(
+        path,
+        {
+            "format": _FORMAT,
+            "contract": contract.parameters(),
+            "config": asdict(checkpoint.config),
+            "weights": checkpoint.weights,
+            "crop": checkpoint.crop,
+            "temperatures": asdict(checkpoint.temperatures),
+            "metrics": checkpoint.metrics,
+            "training": checkpoint.training,
+        },
+    )
+
+
+def load_checkpoint(path: Path) -> Checkpoint:
+    """Read a checkpoint.
+
+    Args:
+        path: The file.
+
+    Raises:
+        ModelFileError: The file is missing, damaged, or not a checkpoint of ours.
+        ContractMismatchError: It was trained for another tensor contract.
+    """
+    data = _load(path, (_FORMAT,), "a checkpoint of `python -m training.train`")
+    contract.check_parameters(data["contract"], source=str(path))
+    if data["crop"] not in CROP_MODES:
+        raise ModelFileError(f"{path} wants the crop {data['crop']!r}; known are {', '.join(CROP_MODES)}.")
+    return Checkpoint(
+        config=NetworkConfig(**data["config"]),
+        weights=data["weights"],
+        crop=data["crop"],
+        temperatures=Temperatures(**data["temperatures"]),
+        metrics=data["metrics"],
+        training=data["training"],
+    )
+
+
+def save_branch(path: Path, weights: dict[str, Tensor], metrics: dict[str, Any]) -> None:
+    """Write the weights of one pre-trained branch, for `--init_from`.
+
+    Args:
+        path: The file.
+        weights: State by the names it has in `EmotionNetwork`, e.g. `video.conv1.weight`.
+        metrics: JSON-ready results.
+    """
+    _save(path, {"format": _BRANCH_FORMAT, "weights": weights, "metrics": metrics})
+
+
+def load_weights(path: Path, network: EmotionNetwork) -> list[str]:
+    """Copy the weights of a branch or of a whole checkpoint into a network, as far as they name its parameters.
+
+    Args:
+        path: A file of `save_branch` or `save_checkpoint`.
+        network: Changed in place.
+
+    Returns:
+        Names that were copied.
+
+    Raises:
+        ModelFileError: The file cannot be read, or a weight has no place or another shape in the network.
+    """
+    weights: dict[str, Tensor] = _load(path, (_BRANCH_FORMAT, _FORMAT), "weights of this network")["weights"]
+    own = network.state_dict()
+    for name, value in weights.items():
+        if name not in own or own[name].shape != value.shape:
+            raise ModelFileError(
+                f"{path} holds {name} of shape {list(value.shape)}, which has no place in the network."
+            )
+    network.load_state_dict(weights, strict=False)
+    return sorted(weights)
+
+
+def _save(path: Path, data: dict[str, Any]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        torch.save(data, partial)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _load(path: Path, formats: tuple[str, ...], expected: str) -> dict[str, Any]:
+    if not path.is_file():
+        raise ModelFileError(f"{path} does not exist; expected {expected}.")
+    try:
+        data = torch.load(path, map_location="cpu", weights_only=True)
+    except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError, KeyError) as error:
+        raise ModelFileError(f"{path} is damaged or no checkpoint: {str(error).splitlines()[0]}") from error
+    if not isinstance(data, dict) or data.get("format") not in formats:
+        raise ModelFileError(f"{path} is not {expected}.")
+    return data

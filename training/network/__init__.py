@@ -1,0 +1,16 @@
+"""The audio-visual network: two branches, four ways to fuse them, and the form that is exported."""
+
+from training.network.audio import AudioBranch
+from training.network.emotion import EmotionNetwork, NetworkConfig, NetworkOutput
+from training.network.resnet import ResNet18
+from training.network.serving import ServingNetwork, Temperatures
+
+__all__ = [
+    "AudioBranch",
+    "EmotionNetwork",
+    "NetworkConfig",
+    "NetworkOutput",
+    "ResNet18",
+    "ServingNetwork",
+    "Temperatures",
+]

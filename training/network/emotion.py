@@ -1,0 +1,115 @@
+"""The whole network: contract tensors in, logits of the fusion and of each branch out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from preprocessing.contract import FRAME_COUNT, IMAGENET_MEAN, IMAGENET_STD, LABELS
+from training.network.audio import AUDIO_FEATURES, AudioBranch
+from training.network.fusion import BranchFeatures, FusionName, HeadName, make_fusion
+from training.network.resnet import VIDEO_FEATURES, ResNet18
+
+
+@dataclass(frozen=True)
+class NetworkConfig:
+    """What must be known to build a network before its weights are loaded.
+
+    Attributes:
+        fusion: How the branches are joined.
+        xattn_head: Head of the `xattn` fusion; ignored by the others.
+        dropout: Dropout probability in the fusion's head.
+    """
+
+    fusion: FusionName = "xattn"
+    xattn_head: HeadName = "concat"
+    dropout: float = 0.3
+
+
+@dataclass(frozen=True)
+class NetworkOutput:
+    """What the network says of a batch of clips.
+
+    Attributes:
+        logits: [B, 8] of the fusion.
+        video_logits: [B, 8] of the video branch's own classifier.
+        audio_logits: [B, 8] of the audio branch's own classifier.
+        frame_attention: [B, 8], summing to 1; uniform for fusions without attention.
+    """
+
+    logits: Tensor
+    video_logits: Tensor
+    audio_logits: Tensor
+    frame_attention: Tensor
+
+
+class EmotionNetwork(nn.Module):
+    """Video branch, audio branch, a classifier for each, and a fusion.
+
+    A missing modality is replaced by a learned embedding before the fusion, whatever its tensor holds.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, config: NetworkConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.video = ResNet18()
+        self.audio = AudioBranch()
+        self.video_classifier = nn.Linear(VIDEO_FEATURES, len(LABELS))
+        self.audio_classifier = nn.Linear(AUDIO_FEATURES, len(LABELS))
+        self.missing_video = nn.Parameter(torch.zeros(VIDEO_FEATURES))
+        self.missing_audio = nn.Parameter(torch.zeros(AUDIO_FEATURES))
+        self.fusion = make_fusion(config.fusion, config.xattn_head, config.dropout)
+        self.register_buffer("mean", 255 * torch.tensor(IMAGENET_MEAN), persistent=False)
+        self.register_buffer("std", 255 * torch.tensor(IMAGENET_STD), persistent=False)
+
+    def forward(self, frames: Tensor, log_mel: Tensor, present: Tensor) -> NetworkOutput:
+        """Judge a batch of clips.
+
+        Args:
+            frames: uint8 or float [B, 8, 112, 112, 3] RGB in [0, 255].
+            log_mel: float [B, 64, 188] in [-1, 1].
+            present: bool [B, 2]: is there video, is there audio.
+        """
+        return self.fuse(self.encode_video(frames), self.encode_audio(log_mel), log_mel, present)
+
+    def encode_video(self, frames: Tensor) -> Tensor:
+        """Features per frame, float [B, 8, 512], of frames as `forward` takes them."""
+        pictures = ((frames.float() - self.mean) / self.std).flatten(0, 1).permute(0, 3, 1, 2)
+        features: Tensor = self.video(pictures)
+        return features.reshape(-1, frames.shape[1], features.shape[1])
+
+    def encode_audio(self, log_mel: Tensor) -> Tensor:
+        """Features of sound, float [B, 128]."""
+        features: Tensor = self.audio(log_mel)
+        return features
+
+    def fuse(self, frames: Tensor, audio: Tensor, log_mel: Tensor, present: Tensor) -> NetworkOutput:
+        """Judge a batch of clips by their branches' features, which can be computed once and kept.
+
+        Args:
+            frames: float [B, 8, 512] of `encode_video`.
+            audio: float [B, 128] of `encode_audio`.
+            log_mel: float [B, 64, 188].
+            present: bool [B, 2].
+        """
+        frames = torch.where(present[:, :1, None], frames, self.missing_video)
+        audio = torch.where(present[:, 1:], audio, self.missing_audio)
+        video = frames.mean(dim=1)
+        features = BranchFeatures(
+            frames=frames,
+            video=video,
+            audio=audio,
+            log_mel=log_mel,
+            video_logits=self.video_classifier(video),
+            audio_logits=self.audio_classifier(audio),
+            audio_present=present[:, 1],
+        )
+        logits, attention = self.fusion(features)
+        if attention is None:
+            attention = torch.full_like(frames[:, :, 0], 1 / FRAME_COUNT)
+        return NetworkOutput(logits, features.video_logits, features.audio_logits, attention)

@@ -1,0 +1,156 @@
+"""Four ways to make one decision out of two branches.
+
+Each takes what both branches found, whole: a missing modality has been replaced by a learned embedding before.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Literal, get_args
+
+import torch
+from torch import Tensor, nn
+
+from preprocessing.contract import LABELS, MEL_BINS
+from training.network.audio import AUDIO_FEATURES
+from training.network.resnet import VIDEO_FEATURES
+
+FusionName = Literal["late", "concat", "gated", "xattn"]
+HeadName = Literal["concat", "gated"]
+FUSIONS: Final[tuple[FusionName, ...]] = get_args(FusionName)
+HEADS: Final[tuple[HeadName, ...]] = get_args(HeadName)
+
+WIDTH: Final = 128
+"""Features of a token, and of each modality in the gated heads."""
+
+_ATTENTION_HEADS: Final = 4
+_HIDDEN: Final = 256
+
+
+@dataclass(frozen=True)
+class BranchFeatures:
+    """What the branches found in a batch of clips.
+
+    Attributes:
+        frames: [B, 8, 512] video features per frame.
+        video: [B, 512] their mean.
+        audio: [B, 128] audio features.
+        log_mel: [B, 64, 188] the spectrogram itself, whose columns are the tokens of cross-attention.
+        video_logits: [B, 8] of the video branch's own classifier.
+        audio_logits: [B, 8] of the audio branch's own classifier.
+        audio_present: bool [B].
+    """
+
+    frames: Tensor
+    video: Tensor
+    audio: Tensor
+    log_mel: Tensor
+    video_logits: Tensor
+    audio_logits: Tensor
+    audio_present: Tensor
+
+
+class LateFusion(nn.Module):
+    """A learned weighted sum of the branches' logits."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weights = nn.Parameter(torch.full((2,), 0.5))
+
+    def forward(self, features: BranchFeatures) -> tuple[Tensor, Tensor | None]:
+        """Return logits [B, 8] and no frame attention."""
+        return self.weights[0] * features.video_logits + self.weights[1] * features.audio_logits, None
+
+
+class ConcatFusion(nn.Module):
+    """Two layers over the concatenated features."""
+
+    def __init__(self, dropout: float) -> None:
+        super().__init__()
+        self.head = _mlp(VIDEO_FEATURES + AUDIO_FEATURES, dropout)
+
+    def forward(self, features: BranchFeatures) -> tuple[Tensor, Tensor | None]:
+        """Return logits [B, 8] and no frame attention."""
+        logits: Tensor = self.head(torch.cat((features.video, features.audio), dim=1))
+        return logits, None
+
+
+class GatedHead(nn.Module):
+    """g · v + (1 − g) · a with a learned gate, then one layer."""
+
+    def __init__(self, dropout: float) -> None:
+        super().__init__()
+        self.gate = nn.Linear(2 * WIDTH, WIDTH)
+        self.dropout = nn.Dropout(dropout)
+        self.classifier = nn.Linear(WIDTH, len(LABELS))
+
+    def forward(self, video: Tensor, audio: Tensor) -> Tensor:
+        """Map two [B, 128] to logits [B, 8]."""
+        gate = torch.sigmoid(self.gate(torch.cat((video, audio), dim=1)))
+        logits: Tensor = self.classifier(self.dropout(gate * video + (1 - gate) * audio))
+        return logits
+
+
+class GatedFusion(nn.Module):
+    """A gate per feature decides how much each modality counts."""
+
+    def __init__(self, dropout: float) -> None:
+        super().__init__()
+        self.video = nn.Linear(VIDEO_FEATURES, WIDTH)
+        self.audio = nn.Linear(AUDIO_FEATURES, WIDTH)
+        self.head = GatedHead(dropout)
+
+    def forward(self, features: BranchFeatures) -> tuple[Tensor, Tensor | None]:
+        """Return logits [B, 8] and no frame attention."""
+        return self.head(self.video(features.video), self.audio(features.audio)), None
+
+
+class CrossAttentionFusion(nn.Module):
+    """Frames attend to sound and sound to frames; both are pooled and joined by a head."""
+
+    def __init__(self, head: HeadName, dropout: float) -> None:
+        super().__init__()
+        self.video = nn.Linear(VIDEO_FEATURES, WIDTH)
+        self.audio_convolution = nn.Conv1d(MEL_BINS, WIDTH, 3, padding=1)
+        self.audio = nn.Linear(WIDTH, WIDTH)
+        self.missing_audio = nn.Parameter(torch.zeros(WIDTH))
+        self.video_attention = nn.MultiheadAttention(WIDTH, _ATTENTION_HEADS, batch_first=True)
+        self.audio_attention = nn.MultiheadAttention(WIDTH, _ATTENTION_HEADS, batch_first=True)
+        self.video_norm = nn.LayerNorm(WIDTH)
+        self.audio_norm = nn.LayerNorm(WIDTH)
+        self.gated_head = GatedHead(dropout) if head == "gated" else None
+        self.concat_head = _mlp(2 * WIDTH, dropout) if head == "concat" else None
+
+    def forward(self, features: BranchFeatures) -> tuple[Tensor, Tensor | None]:
+        """Return logits [B, 8] and frame attention [B, 8], which sums to 1."""
+        video = self.video(features.frames)
+        audio = self.audio(torch.relu(self.audio_convolution(features.log_mel)).transpose(1, 2))
+        audio = torch.where(features.audio_present[:, None, None], audio, self.missing_audio)
+        video_context, _ = self.video_attention(video, audio, audio, need_weights=False)
+        audio_context, weights = self.audio_attention(audio, video, video, need_weights=True)
+        video = self.video_norm(video + video_context).mean(dim=1)
+        audio = self.audio_norm(audio + audio_context).mean(dim=1)
+        if self.gated_head is not None:
+            logits: Tensor = self.gated_head(video, audio)
+        elif self.concat_head is not None:
+            logits = self.concat_head(torch.cat((video, audio), dim=1))
+        return logits, weights.mean(dim=1)
+
+
+def make_fusion(name: FusionName, head: HeadName, dropout: float) -> nn.Module:
+    """The fusion of a name; `head` matters to `xattn` only."""
+    match name:
+        case "late":
+            return LateFusion()
+        case "concat":
+            return ConcatFusion(dropout)
+        case "gated":
+            return GatedFusion(dropout)
+        case "xattn":
+            return CrossAttentionFusion(head, dropout)
+
+
+def _mlp(inputs: int, dropout: float) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Linear(inputs, _HIDDEN), nn.ReLU(inplace=True), nn.Dropout(dropout), nn.Linear(_HIDDEN, len(LABELS))
+    )
