@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -102,7 +103,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("archive", type=Path, help="fer2013.zip")
     parser.add_argument("--output", type=Path, default=Path("runs/faces"), help="folder of video.pt and faces.json")
-    parser.add_argument("--stages", type=_stages, default="48x8,64x6,112x5", help="SIDExEPOCHS, comma-separated")
+    parser.add_argument("--stages", type=_stages, default="48x6,64x5,112x4", help="SIDExEPOCHS, comma-separated")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args(arguments)
     options.output.mkdir(parents=True, exist_ok=True)
@@ -122,10 +123,10 @@ def main(arguments: list[str] | None = None) -> None:
         if number < done:
             continue
         rate = _LEARNING_RATE * (_LOWER_RATE_OF_LATER_STAGES if number else 1.0)
-        train_stage(model, stage, training, validation, rate)
+        for validation_accuracy in train_stage(model, stage, training, validation, rate):
+            metrics = {"validation_accuracy": validation_accuracy, "side": stage.side}
+            save_branch(options.output / "video.pt", model.weights(), metrics)
         torch.save({"model": model.state_dict(), "stages_done": number + 1}, state_file)
-        metrics = {"validation_accuracy": accuracy(model, validation, stage.side), "side": stage.side}
-        save_branch(options.output / "video.pt", model.weights(), metrics)
     test = read_faces(options.archive, "PublicTest")
     report = {
         "stages": [f"{stage.side}x{stage.epochs}" for stage in options.stages],
@@ -136,8 +137,8 @@ def main(arguments: list[str] | None = None) -> None:
     print(json.dumps(report))
 
 
-def train_stage(model: FaceModel, stage: Stage, training: Faces, validation: Faces, rate: float) -> None:
-    """One warm-up and one descent of the learning rate over a stage's epochs."""
+def train_stage(model: FaceModel, stage: Stage, training: Faces, validation: Faces, rate: float) -> Iterator[float]:
+    """One warm-up and one descent of the learning rate over a stage's epochs; yields validation accuracies."""
     pictures, labels = torch.from_numpy(training.pictures), torch.from_numpy(training.labels)
     steps = len(labels) // _BATCH
     optimizer = torch.optim.SGD(model.parameters(), lr=rate, momentum=0.9, nesterov=True, weight_decay=_WEIGHT_DECAY)
@@ -161,11 +162,13 @@ def train_stage(model: FaceModel, stage: Stage, training: Faces, validation: Fac
             optimizer.step()
             schedule.step()
             total += loss.item()
+        validation_accuracy = accuracy(model, validation, stage.side)
         print(
             f"{stage.side} px, epoch {epoch + 1} of {stage.epochs}: loss {total / steps:.3f}, "
-            f"validation accuracy {accuracy(model, validation, stage.side):.4f}, {time.monotonic() - started:.0f} s",
+            f"validation accuracy {validation_accuracy:.4f}, {time.monotonic() - started:.0f} s",
             flush=True,
         )
+        yield validation_accuracy
 
 
 @torch.inference_mode()
