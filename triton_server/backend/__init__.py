@@ -1,0 +1,1 @@
+"""Our Python-based Triton backend `onnxruntime`, which runs inside Triton's Python stub."""

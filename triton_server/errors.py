@@ -1,0 +1,49 @@
+"""What can go wrong around the Triton server, as part of the product's error hierarchy."""
+
+from __future__ import annotations
+
+from preprocessing.errors import EmotionError
+
+
+class TritonServerError(EmotionError):
+    """Base of the errors of this package."""
+
+    code = "triton_server_error"
+
+
+class TritonUnavailableError(TritonServerError):
+    """This machine or this environment cannot run the wheel's Triton. The message says what is missing."""
+
+    code = "triton_unavailable"
+
+
+class PortInUseError(TritonServerError):
+    """Something else listens on a port that Triton was to use."""
+
+    code = "port_in_use"
+
+
+class ModelRepositoryError(TritonServerError):
+    """The model repository, or a model asked for, is not there."""
+
+    code = "bad_model_repository"
+
+
+class TritonStartError(TritonServerError):
+    """Triton ended, or answered no inference in time, before it was ready. The message carries its reason."""
+
+    code = "triton_start_failed"
+
+
+class ProbeError(TritonServerError):
+    """A test inference failed.
+
+    Attributes:
+        permanent: Whether Triton itself says that this instance will not recover.
+    """
+
+    code = "triton_probe_failed"
+
+    def __init__(self, message: str, *, permanent: bool = False) -> None:
+        super().__init__(message)
+        self.permanent = permanent

@@ -1,0 +1,137 @@
+"""One run of the program `tritonserver`: its command line, its log, its end."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import re
+import signal
+import subprocess
+import threading
+from collections import deque
+from pathlib import Path
+from typing import IO
+
+from triton_server.installation import TritonInstallation
+from triton_server.options import LauncherOptions
+from triton_server.workspace import Workspace
+
+log = logging.getLogger("triton_server.triton")
+
+# E1123 13:09:06.641350 12260 server.cc:241] "message"
+_LOG_LINE = re.compile(r'^(?P<level>[IWEF])\d{4} [\d:.]+ \d+ [\w.]+:\d+\] *"?(?P<message>.*?)"?$')
+_LEVELS = {"I": logging.INFO, "W": logging.WARNING, "E": logging.ERROR, "F": logging.CRITICAL}
+_HARMLESS = ("CudaDriverHelper has not been initialized",)
+"""Logged as errors at every start without a GPU."""
+_FAILED_LOAD = re.compile(r"failed to load '(?P<model>[^']+)'.*?: (?P<reason>.*)$")
+_KILL_WAIT_SECONDS = 5.0
+
+
+class TritonProcess:
+    """A running `tritonserver`, in a session of its own so that its stubs end with it."""
+
+    def __init__(self, installation: TritonInstallation, workspace: Workspace, options: LauncherOptions) -> None:
+        """Start it.
+
+        The calling thread must outlive the process: the kernel ends the process when that thread ends.
+        """
+        self._exit_timeout = options.exit_timeout_seconds
+        self._errors: deque[str] = deque(maxlen=20)
+        self._process = subprocess.Popen(
+            [
+                *(installation.python, "-I", "-S", Path(__file__).with_name("guard.py"), str(os.getpid())),
+                installation.server,
+                *_flags(workspace, options),
+            ],
+            env=installation.variables(),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            start_new_session=True,
+        )
+        assert self._process.stdout is not None  # noqa: S101 (for the type checker; it was asked for above)
+        self._reader = threading.Thread(target=self._read_log, args=(self._process.stdout,), daemon=True)
+        self._reader.start()
+
+    @property
+    def pid(self) -> int:
+        """Process id of `tritonserver`."""
+        return self._process.pid
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it has not ended."""
+        return self._process.poll() is None
+
+    def reason(self) -> str:
+        """Why it ended, in Triton's own words where it said anything."""
+        self._reader.join(timeout=1)
+        for line in self._errors:
+            if found := _FAILED_LOAD.search(line):
+                return f"model '{found['model']}' failed to load: {found['reason']}"
+        code = self._process.poll()
+        ended = f"it ended by signal {-code}" if code and code < 0 else f"it ended with exit code {code}"
+        return f"{ended}: {self._errors[-1]}" if self._errors else ended
+
+    def terminate(self) -> None:
+        """Ask it to finish what it was asked and end; kill it when it takes longer than the exit timeout."""
+        if self.is_alive:
+            self._process.send_signal(signal.SIGTERM)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(self._exit_timeout + 1)
+        self.kill()
+
+    def kill(self) -> None:
+        """End it and its stubs at once."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.pid, signal.SIGKILL)
+        self._process.wait(_KILL_WAIT_SECONDS)
+        # It reads until the last stub is gone.
+        self._reader.join(_KILL_WAIT_SECONDS)
+
+    def _read_log(self, stream: IO[str]) -> None:
+        with stream:
+            for line in stream:
+                text = line.rstrip()
+                if not text or any(harmless in text for harmless in _HARMLESS):
+                    continue
+                found = _LOG_LINE.match(text)
+                level = _LEVELS[found["level"]] if found else logging.INFO
+                message = found["message"] if found else text
+                log.log(level, "%s", message)
+                if level >= logging.ERROR or message.startswith("error:"):
+                    self._errors.append(message)
+
+
+def _flags(workspace: Workspace, options: LauncherOptions) -> list[str]:
+    """Arguments of `tritonserver`; triton_server/README.md says what each is for."""
+    # Not opened to anybody: the key is known to nobody but this process' command line, and not even used there.
+    secret = os.urandom(16).hex()
+    closed = f"model-repository,shared-memory,trace,logging:launcher-key={secret}"
+    polling = [f"--repository-poll-secs={options.poll_interval_seconds}"]
+    return [
+        f"--model-repository={workspace.models}",
+        f"--backend-directory={workspace.backends}",
+        f"--backend-config=python,shm-region-prefix-name={workspace.shared_memory_prefix}",
+        f"--model-control-mode={options.model_control_mode}",
+        *(polling if options.model_control_mode == "poll" else []),
+        "--disable-auto-complete-config",
+        f"--exit-timeout-secs={options.exit_timeout_seconds}",
+        f"--grpc-address={options.host}",
+        f"--grpc-port={options.grpc_port}",
+        f"--http-address={options.host}",
+        f"--http-port={options.http_port}",
+        f"--metrics-address={options.host}",
+        f"--metrics-port={options.metrics_port}",
+        "--allow-gpu-metrics=false",
+        "--allow-sagemaker=false",
+        "--allow-vertex-ai=false",
+        f"--http-restricted-api={closed}",
+        f"--grpc-restricted-protocol={closed}",
+        "--pinned-memory-pool-byte-size=0",
+        "--log-info=false",
+        "--log-warning=false",
+    ]
