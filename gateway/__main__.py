@@ -1,0 +1,53 @@
+"""`python -m gateway`: settings from arguments and environment, one sentence where they cannot work."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import socket
+import sys
+
+import uvicorn
+from pydantic import ValidationError
+
+from gateway.app import create_app
+from gateway.logs import configure_logging
+from gateway.server import serve
+from gateway.settings import CommandLineSettings, Settings
+from preprocessing.errors import EmotionError
+
+
+def main() -> None:
+    """Serve until a signal ends it; exit with one sentence where that is not possible."""
+    try:
+        settings: Settings = CommandLineSettings()
+    except ValidationError as error:
+        faults = [f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors()]
+        sys.exit(f"The settings cannot be used: {'; '.join(faults)}.")
+    configure_logging(settings.log_level)
+    with _listen(settings.host, settings.port) as listener:
+        try:
+            _run(settings, listener)
+        except EmotionError as error:
+            sys.exit(error.message)
+
+
+def _run(settings: Settings, listener: socket.socket) -> None:
+    app = create_app(settings)
+    with asyncio.Runner(loop_factory=uvicorn.Config(app, log_config=None).get_loop_factory()) as runner:
+        runner.run(serve(app, settings, listener))
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """A bound socket, or the end of the process with one sentence."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=2048)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            sys.exit(f"Port {port} on {host} is in use; end what uses it, or choose another by EMO_PORT or --port.")
+        sys.exit(f"The gateway cannot listen on {host}:{port}: {error.strerror}.")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,150 @@
+"""What runs inside a decode worker: limits first, then one clip at a time.
+
+Hostile media is the danger of this service. A worker therefore has no memory, CPU time, files or disk to spare, and
+this module imports nothing of the web side, so that a worker holds no connection and no key.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+import time
+from dataclasses import dataclass
+from multiprocessing.synchronize import Semaphore
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from av.error import FFmpegError
+
+from gateway.errors import DecodeFailedError, DecodeMemoryError
+from preprocessing.clip import ClipReport, read_clip
+from preprocessing.contract import WINDOW_SAMPLES, CropMode
+from preprocessing.errors import DamagedMediaError, EmotionError
+from preprocessing.face import largest_face
+from preprocessing.log_mel import log_mel
+
+
+@dataclass(frozen=True)
+class WorkerLimits:
+    """What one worker may use.
+
+    Attributes:
+        memory: Address space beyond what an idle worker has, in bytes.
+        cpu_seconds: CPU time for one clip, in seconds.
+        open_files: Open files.
+    """
+
+    memory: int
+    cpu_seconds: int
+    open_files: int
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """A clip as it leaves the worker.
+
+    Attributes:
+        tensors: The model's inputs by name, with a batch dimension of 1.
+        report: What was found in the clip.
+        seconds: Time that the worker took, in seconds.
+    """
+
+    tensors: dict[str, npt.NDArray[Any]]
+    report: ClipReport
+    seconds: float
+
+
+@dataclass(frozen=True)
+class _State:
+    limits: WorkerLimits
+
+
+_state: list[_State] = []
+
+
+def start_worker(limits: WorkerLimits, started: Semaphore) -> None:
+    """Warm up and lock down this process; runs once in each worker before its first clip.
+
+    Args:
+        limits: What the worker may use from now on.
+        started: Released when the worker is ready.
+    """
+    # A worker that hangs inside a codec never returns to Python, so that only the default action ends it at once.
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    cv2.setNumThreads(1)
+    rng = np.random.default_rng(0)
+    largest_face(rng.integers(0, 256, (120, 160), np.uint8))
+    log_mel(rng.uniform(-1, 1, WINDOW_SAMPLES).astype(np.float32))
+    _state[:] = [_State(limits)]
+    _set_limits(limits)
+    started.release()
+
+
+def decode_clip(data: bytes, crop: CropMode) -> Decoded:
+    """Decode one clip, within this worker's limits.
+
+    Args:
+        data: The file's bytes.
+        crop: How frames are cut, as the model wants it.
+
+    Raises:
+        MediaError: A subclass says why the clip cannot be read.
+        DecodeMemoryError: The memory limit was reached.
+        DecodeFailedError: Anything else; the traceback travels with it.
+    """
+    limits = _state[0].limits
+    _allow_cpu_seconds(limits.cpu_seconds)
+    begin = time.perf_counter()
+    try:
+        clip = read_clip(data, crop=crop)
+    except EmotionError:
+        raise
+    except MemoryError:
+        raise DecodeMemoryError(
+            f"The clip needs more than the {limits.memory // 2**20} MiB of memory that decoding may take."
+        ) from None
+    except FFmpegError as error:
+        raise DamagedMediaError(f"The file is damaged and could not be decoded: {error.strerror}.") from error
+    except Exception as error:
+        raise DecodeFailedError(
+            f"The clip could not be decoded because of an unforeseen {type(error).__name__}."
+        ) from error
+    return Decoded(clip.tensors(), clip.report, time.perf_counter() - begin)
+
+
+if sys.platform == "win32":
+
+    def _set_limits(limits: WorkerLimits) -> None:
+        """Windows has no such limits: there only the wall-clock limit and the isolation hold."""
+
+    def _allow_cpu_seconds(seconds: int) -> None:
+        """Windows has no such limit."""
+
+else:
+    import resource
+
+    def _set_limits(limits: WorkerLimits) -> None:
+        """Lower what this process may use; nothing can raise it again except the CPU time of the next clip."""
+        allowed = {
+            resource.RLIMIT_NOFILE: limits.open_files,
+            resource.RLIMIT_CORE: 0,
+            resource.RLIMIT_FSIZE: 0,  # nothing of an upload can reach a disk
+        }
+        if sys.platform == "linux":
+            allowed[resource.RLIMIT_AS] = _address_space() + limits.memory
+        for kind, value in allowed.items():
+            resource.setrlimit(kind, (value, value))
+
+    def _allow_cpu_seconds(seconds: int) -> None:
+        """Set the limit of CPU time, which counts from the start of the process, for the next clip."""
+        usage = resource.getrusage(resource.RUSAGE_SELF)
+        hard = resource.getrlimit(resource.RLIMIT_CPU)[1]
+        resource.setrlimit(resource.RLIMIT_CPU, (int(usage.ru_utime + usage.ru_stime) + 1 + seconds, hard))
+
+    def _address_space() -> int:
+        """Bytes of address space that this process has now."""
+        pages = int(Path("/proc/self/statm").read_text().split()[0])
+        return pages * resource.getpagesize()

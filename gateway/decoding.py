@@ -1,0 +1,235 @@
+"""The pool of processes that decode: a clip that crashes, hangs or hoards costs its own request and nothing else.
+
+Workers are forked from a server process that has imported the codecs already, so that a lost worker is replaced in
+well under a second.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import multiprocessing
+import signal
+import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import BrokenExecutor
+from dataclasses import dataclass
+
+from pebble import CONSTS, ProcessExpired, ProcessPool
+
+from gateway.deadline import Deadline
+from gateway.decode_worker import Decoded, WorkerLimits, decode_clip, start_worker
+from gateway.errors import (
+    DeadlineExceededError,
+    DecodeFailedError,
+    DecodeTimeoutError,
+    DecodeWorkerLostError,
+    OverloadedError,
+)
+from gateway.settings import Settings
+from preprocessing.contract import CropMode
+from preprocessing.errors import EmotionError
+
+logger = logging.getLogger(__name__)
+
+DecodeTask = Callable[[bytes, CropMode], Decoded]
+
+# pebble holds the channel of all workers while it waits for one to end: keep that short.
+CONSTS.term_timeout = 0.2
+CONSTS.sleep_unit = 0.02
+
+
+@dataclass(frozen=True)
+class DecodeResult:
+    """A decoded clip and how long it took.
+
+    Attributes:
+        decoded: What the worker returned.
+        queue_seconds: Time spent waiting for a worker and moving bytes, in seconds.
+    """
+
+    decoded: Decoded
+    queue_seconds: float
+
+
+class DecodePool:
+    """Decodes clips in worker processes, as many at a time as there are workers, and refuses when too many wait."""
+
+    def __init__(self, settings: Settings, task: DecodeTask = decode_clip) -> None:
+        """Prepare a pool; `start` starts its workers.
+
+        Args:
+            settings: Number of workers and their limits.
+            task: What a worker does with a clip. Tests pass one that misbehaves.
+        """
+        self._settings = settings
+        self._task = task
+        self._limits = WorkerLimits(settings.decode_memory, settings.decode_cpu_seconds, settings.decode_open_files)
+        self._context = multiprocessing.get_context("spawn" if sys.platform == "win32" else "forkserver")
+        if sys.platform != "win32":
+            self._context.set_forkserver_preload([decode_clip.__module__])
+        self._capacity = settings.decode_workers + settings.decode_queue
+        self._admitted = 0
+        self._started = self._context.Semaphore(0)
+        self._replacing = asyncio.Lock()
+        self._pool = self._new_pool()
+
+    async def start(self) -> None:
+        """Start the workers and wait until each is warm.
+
+        Raises:
+            DecodeWorkerLostError: They did not start in time.
+        """
+        await asyncio.to_thread(self._start)
+
+    async def stop(self) -> None:
+        """End all workers."""
+        await asyncio.to_thread(_stop, self._pool)
+
+    def check_capacity(self) -> None:
+        """Refuse early what `decode` would refuse.
+
+        Raises:
+            OverloadedError: As many clips are waiting as may.
+        """
+        if self._admitted >= self._capacity:
+            raise OverloadedError(
+                f"{self._admitted} clips are being decoded or waiting, which is the limit; try again in a moment."
+            )
+
+    async def decode(self, data: bytes, crop: CropMode, deadline: Deadline) -> DecodeResult:
+        """Decode one clip in a worker. Cancelling ends the worker's work, too.
+
+        Args:
+            data: The file's bytes.
+            crop: How frames are cut, as the model wants it.
+            deadline: When the result is of no more use.
+
+        Raises:
+            MediaError: A subclass says why the clip cannot be read.
+            OverloadedError: As many clips are waiting as may.
+            DeadlineExceededError: No worker was free in time.
+            DecodeTimeoutError: Decoding took too long.
+            DecodeMemoryError: Decoding took too much memory.
+            DecodeWorkerLostError: The worker ended.
+        """
+        self.check_capacity()
+        begin = time.perf_counter()
+        self._admitted += 1
+        try:
+            decoded = await self._run(data, crop, deadline)
+        finally:
+            self._admitted -= 1
+        return DecodeResult(decoded, time.perf_counter() - begin - decoded.seconds)
+
+    async def _run(self, data: bytes, crop: CropMode, deadline: Deadline) -> Decoded:
+        while True:
+            pool = self._pool
+            try:
+                return await self._run_in(pool, data, crop, deadline)
+            except _PoolBrokenError:
+                if not deadline.remaining():
+                    raise DecodeWorkerLostError("The processes that decode clips are being started again.") from None
+                await self._replace(pool)
+
+    async def _run_in(self, pool: ProcessPool, data: bytes, crop: CropMode, deadline: Deadline) -> Decoded:
+        limit = deadline.within(self._settings.decode_timeout)
+        try:
+            future = pool.schedule(self._task, args=(data, crop), timeout=limit.remaining())
+        except RuntimeError as error:
+            raise _PoolBrokenError from error
+        result: asyncio.Future[Decoded] = asyncio.wrap_future(future)
+        try:
+            await asyncio.wait({result}, timeout=deadline.remaining())
+            if not result.done():
+                raise DeadlineExceededError(
+                    f"The clip was not decoded within {deadline.seconds:g} s, the limit for a whole request; "
+                    "the server is busy."
+                )
+            failure = result.exception()
+            if failure is None:
+                return result.result()
+            raise self._explain(failure)
+        finally:
+            result.cancel()  # Whoever gives up ends the worker's work, too.
+
+    def _explain(self, error: BaseException) -> BaseException:
+        """The error that is ours for one that came out of the pool."""
+        settings = self._settings
+        if isinstance(error, DecodeFailedError):
+            logger.error("decoding failed in an unforeseen way", exc_info=error)
+        if isinstance(error, EmotionError):
+            return error
+        if isinstance(error, TimeoutError):
+            return DecodeTimeoutError(
+                f"The clip was not decoded within {settings.decode_timeout:g} s, the limit for one clip."
+            )
+        if isinstance(error, BrokenExecutor):
+            return _PoolBrokenError()
+        if isinstance(error, ProcessExpired):
+            code = error.exitcode or 0
+            if sys.platform != "win32" and code == -signal.SIGXCPU:
+                return DecodeTimeoutError(
+                    f"The clip took more than {settings.decode_cpu_seconds} s of CPU time, the limit for one clip."
+                )
+            logger.error("decode worker lost", extra={"exit_code": code})
+            return DecodeWorkerLostError(f"The process that decoded the clip was ended by {_cause(code)}.")
+        return error
+
+    async def repair(self) -> None:
+        """Start new workers where all died while idle, which pebble takes for the end of the pool."""
+        if not self._pool.active:
+            await self._replace(self._pool)
+
+    async def _replace(self, broken: ProcessPool) -> None:
+        """Start a new pool in place of a broken one, unless another request has done so."""
+        async with self._replacing:
+            if self._pool is not broken:
+                return
+            logger.error("decode workers were lost while idle; starting new ones")
+            await asyncio.to_thread(_stop, broken)
+            self._pool = self._new_pool()
+            await asyncio.to_thread(lambda: self._pool.active)  # asking for its state starts it
+
+    def _new_pool(self) -> ProcessPool:
+        settings = self._settings
+        return ProcessPool(
+            max_workers=settings.decode_workers,
+            max_tasks=settings.decode_recycle_after,
+            initializer=start_worker,
+            initargs=(self._limits, self._started),
+            context=self._context,
+        )
+
+    def _start(self) -> None:
+        settings = self._settings
+        deadline = Deadline.after(settings.decode_start_timeout)
+        started = 0
+        while started < settings.decode_workers:
+            if not self._pool.active or not self._started.acquire(timeout=deadline.remaining()):
+                _stop(self._pool)
+                raise DecodeWorkerLostError(
+                    f"Of the {settings.decode_workers} processes that decode clips, {started} started within "
+                    f"{deadline.seconds:g} s."
+                )
+            started += 1
+
+
+class _PoolBrokenError(Exception):
+    """The pool can take no more clips, through no fault of this one."""
+
+
+def _stop(pool: ProcessPool) -> None:
+    pool.stop()
+    pool.join()
+
+
+def _cause(exit_code: int) -> str:
+    """An exit code in words."""
+    if exit_code < 0:
+        try:
+            return f"signal {signal.Signals(-exit_code).name}"
+        except ValueError:
+            return f"signal {-exit_code}"
+    return f"exit code {exit_code}"

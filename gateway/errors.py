@@ -1,0 +1,143 @@
+"""What can go wrong in the gateway, and which HTTP status each error of the product becomes.
+
+The classes extend the one hierarchy of `preprocessing.errors`; the table below is the only place that knows about
+HTTP, and `docs/API.md` lists it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from preprocessing.errors import EmotionError
+
+
+class UnsupportedContentTypeError(EmotionError):
+    """The body is not a form."""
+
+    code = "unsupported_content_type"
+
+
+class BadFormError(EmotionError):
+    """The form cannot be parsed."""
+
+    code = "bad_form"
+
+
+class MissingFileError(EmotionError):
+    """The form holds no file under the name that is expected."""
+
+    code = "missing_file"
+
+
+class UploadTooLargeError(EmotionError):
+    """The upload is larger than the limit."""
+
+    code = "upload_too_large"
+
+
+class UploadTimeoutError(EmotionError):
+    """The upload did not arrive in time."""
+
+    code = "upload_timeout"
+
+
+class DecodeTimeoutError(EmotionError):
+    """A clip took more time to decode than is allowed."""
+
+    code = "decode_timeout"
+
+
+class DecodeMemoryError(EmotionError):
+    """A clip took more memory to decode than is allowed."""
+
+    code = "decode_out_of_memory"
+
+
+class DecodeFailedError(EmotionError):
+    """Decoding a clip ended in an error that nobody foresaw."""
+
+    code = "decode_failed"
+
+
+class DecodeWorkerLostError(EmotionError):
+    """The process that decoded a clip ended."""
+
+    code = "decode_worker_lost"
+
+
+class OverloadedError(EmotionError):
+    """Too many clips are waiting."""
+
+    code = "overloaded"
+
+
+class DeadlineExceededError(EmotionError):
+    """The answer would have come too late."""
+
+    code = "deadline_exceeded"
+
+
+class ModelUnavailableError(EmotionError):
+    """No model answers."""
+
+    code = "model_unavailable"
+
+
+class NotReadyError(EmotionError):
+    """The gateway should get no traffic now."""
+
+    code = "not_ready"
+
+
+@dataclass(frozen=True)
+class ErrorPolicy:
+    """How an error is answered.
+
+    Attributes:
+        status: HTTP status.
+        meaning: What it means, in one line of documentation.
+        retry_after: Seconds for the `Retry-After` header, where trying again makes sense.
+    """
+
+    status: int
+    meaning: str
+    retry_after: int | None = None
+
+
+POLICIES: Final[dict[str, ErrorPolicy]] = {
+    "bad_form": ErrorPolicy(400, "The multipart form is broken or cut off."),
+    "not_found": ErrorPolicy(404, "There is nothing under this path."),
+    "method_not_allowed": ErrorPolicy(405, "The path does not answer this method."),
+    "upload_timeout": ErrorPolicy(408, "The upload did not arrive in time."),
+    "upload_too_large": ErrorPolicy(413, "The clip is larger than the limit."),
+    "unsupported_content_type": ErrorPolicy(415, "The body is not `multipart/form-data`."),
+    "invalid_request": ErrorPolicy(422, "A parameter is missing or has a wrong value."),
+    "missing_file": ErrorPolicy(422, "The form has no file in the field `file`."),
+    "empty_media": ErrorPolicy(422, "The file has no bytes."),
+    "unsupported_media": ErrorPolicy(422, "The content is not a media file of a known format."),
+    "no_tracks": ErrorPolicy(422, "The file holds neither video nor audio that can be decoded."),
+    "damaged_media": ErrorPolicy(422, "The file is damaged or cut off."),
+    "bad_media": ErrorPolicy(422, "The clip cannot be read."),
+    "decode_timeout": ErrorPolicy(422, "Decoding took longer than the limit."),
+    "decode_out_of_memory": ErrorPolicy(422, "Decoding took more memory than the limit."),
+    "decode_failed": ErrorPolicy(422, "Decoding failed in an unforeseen way."),
+    "overloaded": ErrorPolicy(429, "Too many clips are waiting.", retry_after=1),
+    "internal_error": ErrorPolicy(500, "A fault of the gateway; the log has the request id."),
+    "decode_worker_lost": ErrorPolicy(503, "The process that decoded the clip ended.", retry_after=1),
+    "deadline_exceeded": ErrorPolicy(503, "The answer would have come too late.", retry_after=1),
+    "model_unavailable": ErrorPolicy(503, "No model answers at the moment.", retry_after=2),
+    "contract_mismatch": ErrorPolicy(503, "The model was made for another tensor contract.", retry_after=30),
+    "bad_model_file": ErrorPolicy(503, "The model file is missing or damaged.", retry_after=30),
+    "not_ready": ErrorPolicy(503, "The gateway is not ready.", retry_after=2),
+}
+"""Error code → answer, in order of status."""
+
+
+def policy_of(error: EmotionError) -> ErrorPolicy:
+    """How an error is answered: by its own code, else by that of its nearest base class."""
+    for base in type(error).__mro__:
+        policy = POLICIES.get(getattr(base, "code", ""))
+        if policy is not None:
+            return policy
+    return POLICIES["internal_error"]

@@ -1,0 +1,28 @@
+"""Who computes the probabilities: Triton, ONNX Runtime in this process, or nobody (made-up numbers).
+
+The rest of the gateway knows the protocol only, and never which of the three runs.
+"""
+
+from __future__ import annotations
+
+from gateway.predictors.base import ModelDescription, Prediction, Predictor
+from gateway.settings import Settings
+
+__all__ = ["ModelDescription", "Prediction", "Predictor", "make_predictor"]
+
+
+def make_predictor(settings: Settings) -> Predictor:
+    """The predictor that the settings name; the libraries of the others are not imported."""
+    match settings.predictor_name:
+        case "triton":
+            from gateway.predictors.triton import TritonPredictor  # noqa: PLC0415 (only what is used is loaded)
+
+            return TritonPredictor(settings.triton_address, settings.model)
+        case "onnxruntime":
+            from gateway.predictors.in_process import InProcessPredictor  # noqa: PLC0415 (only what is used is loaded)
+
+            return InProcessPredictor(settings.model_repository, settings.model)
+        case "mock":
+            from gateway.predictors.mock import MockPredictor  # noqa: PLC0415 (only what is used is loaded)
+
+            return MockPredictor()

@@ -1,0 +1,63 @@
+"""Made-up numbers in the shape of real ones: pages and clients can be built without a model.
+
+The numbers depend on the clip alone, so that the same clip always gets the same answer, and the answer names its
+model `mock`, so that nobody takes it for a real one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+import numpy.typing as npt
+
+from gateway.deadline import Deadline
+from gateway.predictors.base import ModelDescription, Prediction, Tensors
+from preprocessing.contract import FRAME_ATTENTION, INPUTS, LOGITS
+
+MODEL_NAME = "mock"
+_LOGIT_SPREAD = 1.5
+
+
+class MockPredictor:
+    """Answers at once, with numbers drawn from a hash of the clip."""
+
+    async def start(self) -> None:
+        """Nothing to do."""
+
+    async def stop(self) -> None:
+        """Nothing to do."""
+
+    async def describe(self, deadline: Deadline) -> ModelDescription:  # noqa: ARG002 (part of the protocol)
+        """The mock looks at faces, too."""
+        return ModelDescription(MODEL_NAME, "face")
+
+    async def predict(self, tensors: Tensors, deadline: Deadline) -> Prediction:  # noqa: ARG002 (part of the protocol)
+        """Numbers that depend on the tensors alone."""
+        batch = len(next(iter(tensors.values())))
+        generators = [np.random.default_rng(_seed(tensors, row)) for row in range(batch)]
+        logits, video, audio = (
+            np.stack([rng.normal(0, _LOGIT_SPREAD, LOGITS.shape) for rng in generators]) for _ in range(3)
+        )
+        attention = np.stack([rng.normal(0, 1, FRAME_ATTENTION.shape) for rng in generators])
+        return Prediction(
+            probabilities=_softmax(logits),
+            logits=logits.astype(np.float32),
+            video_probabilities=_softmax(video),
+            audio_probabilities=_softmax(audio),
+            frame_attention=_softmax(attention),
+            model=MODEL_NAME,
+            model_version="1",
+        )
+
+
+def _seed(tensors: Tensors, row: int) -> int:
+    digest = hashlib.blake2b(digest_size=8)
+    for spec in INPUTS:
+        digest.update(np.ascontiguousarray(tensors[spec.name][row]).tobytes())
+    return int.from_bytes(digest.digest(), "big")
+
+
+def _softmax(logits: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
+    exponentials = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return np.asarray(exponentials / exponentials.sum(axis=-1, keepdims=True), np.float32)

@@ -1,0 +1,128 @@
+"""Triton over gRPC: one channel, deadlines that reach Triton's queue, and one meaning for all ways to be away.
+
+Triton is away when it does not listen, when it drains (it then answers NOT_FOUND), when its Python stub is dead (it
+then answers INTERNAL, and its ready endpoints still say ready), and when it is too slow. Each is a 503 for this
+request only: the channel reconnects by itself, and the next request finds out.
+"""
+
+from __future__ import annotations
+
+from tritonclient.grpc import InferInput, InferRequestedOutput
+from tritonclient.grpc.aio import InferenceServerClient
+from tritonclient.utils import InferenceServerException
+
+from gateway.deadline import Deadline
+from gateway.errors import ModelUnavailableError
+from gateway.predictors.base import ModelDescription, Prediction, Tensors, description_of, prediction_of
+from preprocessing.contract import INPUTS, OUTPUTS
+
+_START_TIMEOUT = 2.0
+"""Time for the contract check at start, in seconds; a Triton that is away then is checked when it comes."""
+
+_MESSAGE_LIMIT = 256 * 2**20
+_CHANNEL_OPTIONS = [
+    ("grpc.lb_policy_name", "round_robin"),
+    ("grpc.max_send_message_length", _MESSAGE_LIMIT),
+    ("grpc.max_receive_message_length", _MESSAGE_LIMIT),
+    # Pings while a call is open, so that a cut connection is noticed; Triton refuses pings on an idle channel.
+    ("grpc.keepalive_time_ms", 10_000),
+    ("grpc.keepalive_timeout_ms", 5_000),
+    # gRPC's own backoff grows to two minutes: a restarted Triton would be found long after it is ready.
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 500),
+    ("grpc.max_reconnect_backoff_ms", 1_000),
+    ("grpc.dns_min_time_between_resolutions_ms", 1_000),
+    ("grpc.enable_http_proxy", 0),
+]
+
+
+class TritonPredictor:
+    """Asks a Triton server."""
+
+    def __init__(self, address: str, model: str) -> None:
+        """Prepare; `start` opens the channel.
+
+        Args:
+            address: gRPC target, e.g. `dns:///triton:8001`.
+            model: Name of the model.
+        """
+        self._address = address
+        self._model = model
+        self._client: InferenceServerClient | None = None
+        self._description: ModelDescription | None = None
+
+    async def start(self) -> None:
+        """Open the channel, and check the contract if Triton is there already.
+
+        Raises:
+            ContractMismatchError: Triton serves a model for other tensors.
+        """
+        self._client = InferenceServerClient(self._address, channel_args=_CHANNEL_OPTIONS)
+        try:
+            await self.describe(Deadline.after(_START_TIMEOUT))
+        except ModelUnavailableError:
+            return  # It may come later; readiness says so meanwhile.
+
+    async def stop(self) -> None:
+        """Close the channel."""
+        if self._client is not None:
+            client, self._client = self._client, None
+            await client.close()
+
+    async def describe(self, deadline: Deadline) -> ModelDescription:
+        """What Triton's model configuration says; asked again after Triton was away, as it may have changed."""
+        if self._description is None:
+            call = self._open_client().get_model_config(self._model, client_timeout=deadline.remaining())
+            try:
+                response = await call
+            except InferenceServerException as error:
+                raise self._away(error, deadline) from error
+            parameters = {key: value.string_value for key, value in response.config.parameters.items()}
+            self._description = description_of(self._model, parameters)
+        return self._description
+
+    async def predict(self, tensors: Tensors, deadline: Deadline) -> Prediction:
+        """Send one request, whose deadline is that of the call and of Triton's queue."""
+        inputs = []
+        for spec in INPUTS:
+            tensor = InferInput(spec.name, tensors[spec.name].shape, spec.triton_dtype)
+            tensor.set_data_from_numpy(tensors[spec.name])
+            inputs.append(tensor)
+        remaining = deadline.remaining()
+        if not remaining:
+            raise self._late(deadline)
+        try:
+            result = await self._open_client().infer(
+                self._model,
+                inputs,
+                outputs=[InferRequestedOutput(spec.name) for spec in OUTPUTS],
+                client_timeout=remaining,
+                timeout=int(remaining * 1e6),
+            )
+        except InferenceServerException as error:
+            self._description = None
+            raise self._away(error, deadline) from error
+        outputs = {spec.name: result.as_numpy(spec.name) for spec in OUTPUTS}
+        return prediction_of(outputs, self._model, result.get_response().model_version)
+
+    def _open_client(self) -> InferenceServerClient:
+        if self._client is None:
+            raise ModelUnavailableError("The gateway is stopping.")
+        return self._client
+
+    def _late(self, deadline: Deadline) -> ModelUnavailableError:
+        return ModelUnavailableError(f"Triton did not answer within {deadline.seconds:g} s, the limit.")
+
+    def _away(self, error: InferenceServerException, deadline: Deadline) -> ModelUnavailableError:
+        status = str(error.status() or "").removeprefix("StatusCode.")
+        match status:
+            case "DEADLINE_EXCEEDED":
+                return self._late(deadline)
+            case "UNAVAILABLE" if "ready" not in (error.message() or ""):
+                return ModelUnavailableError("Triton cannot be reached.")
+            case "UNAVAILABLE" | "NOT_FOUND":
+                return ModelUnavailableError(
+                    f"Triton has no model '{self._model}' ready: it starts, drains or lacks it."
+                )
+            case _:
+                return ModelUnavailableError(f"Triton could not run the model '{self._model}' ({status}).")

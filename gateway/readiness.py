@@ -1,0 +1,100 @@
+"""Whether a prediction would be answered now, by evidence: a real inference that was answered a moment ago.
+
+Triton's own ready endpoints stay ready after its stub has died, so that nothing less than an inference counts.
+Predictions for clients count, too: a busy gateway makes no probes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+
+import numpy as np
+
+from gateway.deadline import Deadline
+from gateway.decoding import DecodePool
+from gateway.errors import NotReadyError
+from gateway.predictors import Prediction, Predictor
+from gateway.predictors.base import random_tensors
+from gateway.settings import Settings
+from preprocessing.errors import EmotionError
+
+logger = logging.getLogger(__name__)
+
+
+class Readiness:
+    """Remembers the last answer of the model, and asks for one where there is none."""
+
+    def __init__(self, settings: Settings, predictor: Predictor, pool: DecodePool) -> None:
+        """Know nothing yet.
+
+        Args:
+            settings: Interval of probes and age at which an answer counts no more.
+            predictor: What is probed.
+            pool: Repaired along the way, where idle workers were lost.
+        """
+        self._settings = settings
+        self._predictor = predictor
+        self._pool = pool
+        self._random = np.random.default_rng()
+        self._last: tuple[float, Prediction] | None = None
+        self._reason = "The model has not answered yet."
+        self._draining = False
+
+    def answered(self, prediction: Prediction) -> None:
+        """Take note of an answer of the model."""
+        self._last = (time.monotonic(), prediction)
+
+    def drain(self) -> None:
+        """Be unready from now on, so that a load balancer sends no more requests."""
+        self._draining = True
+
+    @property
+    def draining(self) -> bool:
+        """Whether the gateway is stopping."""
+        return self._draining
+
+    def refuse_while_draining(self) -> None:
+        """Take no new work at the end.
+
+        Raises:
+            NotReadyError: The gateway is stopping.
+        """
+        if self._draining:
+            raise NotReadyError("The gateway is stopping and takes no new requests.")
+
+    def check(self) -> tuple[Prediction, float]:
+        """The last answer and its age in seconds.
+
+        Raises:
+            NotReadyError: There is none that is young enough; the message says why.
+        """
+        self.refuse_while_draining()
+        if self._last is None:
+            raise NotReadyError(self._reason)
+        age = time.monotonic() - self._last[0]
+        if age > self._settings.ready_window:
+            raise NotReadyError(f"The model has not answered for {age:.0f} s: {self._reason}")
+        return self._last[1], age
+
+    async def probe_forever(self) -> None:
+        """Ask the model whenever it has not answered for a while."""
+        while True:
+            if self._last is None or time.monotonic() - self._last[0] >= self._settings.probe_interval:
+                await self._probe()
+            await asyncio.sleep(self._settings.probe_interval)
+
+    async def _probe(self) -> None:
+        deadline = Deadline.after(self._settings.inference_timeout)
+        try:
+            await self._pool.repair()
+            await self._predictor.describe(deadline)
+            self.answered(await self._predictor.predict(random_tensors(self._random), deadline))
+        except EmotionError as error:
+            if error.message != self._reason:
+                logger.warning("probe failed: %s", error.message, extra={"code": error.code})
+            self._reason = error.message
+        except Exception as error:  # a probe that raised would end probing, and with it readiness, for good
+            logger.exception("probe failed")
+            self._reason = f"The probe raised {type(error).__name__}."

@@ -1,0 +1,70 @@
+"""`POST /predict`: one clip in, eight probabilities out."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from fastapi import APIRouter, Request
+
+from gateway.deadline import Deadline
+from gateway.disconnect import run_while_connected
+from gateway.errors import POLICIES
+from gateway.logs import request_id_of_task
+from gateway.prediction import predict_clip
+from gateway.routes.documentation import error_responses
+from gateway.schemas import PredictResponse
+from gateway.services import ServicesDependency
+from gateway.uploads import FILE_FIELD, read_clip_upload
+
+router = APIRouter(tags=["prediction"])
+
+_NEVER_ANSWERED = {"not_found", "method_not_allowed", "invalid_request"}
+
+_FORM: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "required": [FILE_FIELD],
+                    "properties": {
+                        FILE_FIELD: {
+                            "type": "string",
+                            "format": "binary",
+                            "description": "The clip: mp4, mov, webm, matroska, avi, wav or flac, decided by content.",
+                        }
+                    },
+                }
+            }
+        },
+    }
+}
+
+
+@router.post(
+    "/predict",
+    responses=error_responses(code for code in POLICIES if code not in _NEVER_ANSWERED),
+    openapi_extra=_FORM,
+)
+async def predict(request: Request, services: ServicesDependency) -> PredictResponse:
+    """Estimate which emotion is expressed in a clip.
+
+    The three seconds at the centre are read. A clip without video, or without audio, is answered, too, and the
+    answer says what was missing. The result is an estimate of an expression, not of what a person feels. Nothing of
+    the clip is stored.
+    """
+    begin = time.perf_counter()
+    settings = services.settings
+    services.readiness.refuse_while_draining()
+    services.pool.check_capacity()
+    data = await read_clip_upload(request, limit=settings.upload_limit, timeout=settings.upload_timeout)
+    work = predict_clip(
+        data,
+        services,
+        Deadline.after(settings.request_deadline),
+        request_id=request_id_of_task.get() or "",
+        upload_seconds=time.perf_counter() - begin,
+    )
+    return await run_while_connected(request, work)

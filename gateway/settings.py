@@ -1,0 +1,170 @@
+"""Every setting of the gateway, in one class, with one stated priority.
+
+Arguments (keywords, or `--options` of `python -m gateway`) come before environment variables named `EMO_…`, and
+those before the defaults below. Nothing else in the code base reads the environment.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+PROJECT_FOLDER = Path(__file__).resolve().parent.parent
+
+PredictorName = Literal["triton", "onnxruntime", "mock"]
+
+_MEBIBYTE = 2**20
+
+
+def _split_commas(value: object) -> object:
+    """Environment variables hold lists as words between commas."""
+    return [word.strip() for word in value.split(",") if word.strip()] if isinstance(value, str) else value
+
+
+CommaSeparated = Annotated[list[str], NoDecode, BeforeValidator(_split_commas)]
+
+
+class Settings(BaseSettings):
+    """Settings of one gateway process; each field is also `EMO_<NAME>` and `--<name>`."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="EMO_",
+        frozen=True,
+        extra="forbid",
+        cli_prog_name="python -m gateway",
+        cli_kebab_case=True,
+        cli_implicit_flags=True,
+        cli_hide_none_type=True,
+        protected_namespaces=(),
+    )
+
+    host: str = Field(default="127.0.0.1", description="Address that the gateway listens on.")
+    port: int = Field(
+        default=8000,
+        ge=0,
+        le=65_535,
+        description="Port that the gateway listens on; 0 takes any free one.",
+    )
+
+    mock: bool = Field(
+        default=False,
+        description="Answer with made-up numbers, without any model; overrides `predictor`.",
+    )
+    predictor: PredictorName = Field(
+        default="triton",
+        description="Who computes: `triton` over gRPC, `onnxruntime` in this process, or `mock` made-up numbers.",
+    )
+    model: str = Field(default="emotion_int8", description="Name of the model, in Triton and in the model repository.")
+    model_repository: Path = Field(
+        default=PROJECT_FOLDER / "model_repository",
+        description="Folder `<model>/<version>/model.onnx`, read by the `onnxruntime` predictor.",
+    )
+
+    triton_host: str = Field(
+        default="127.0.0.1", description="Host of Triton; a name with several addresses is used round robin."
+    )
+    triton_grpc_port: int = Field(default=8001, ge=1, le=65_535, description="Port of Triton's gRPC service.")
+    triton_metrics_port: int = Field(default=8002, ge=1, le=65_535, description="Port of Triton's metrics.")
+    triton_http_port: int = Field(default=8003, ge=1, le=65_535, description="Port of Triton's HTTP service.")
+    recorder_port: int = Field(
+        default=8080,
+        ge=1,
+        le=65_535,
+        description="Port of the recorder page where it is served apart; its origin is allowed.",
+    )
+    llm_port: int = Field(default=8004, ge=1, le=65_535, description="Port of the companion language model.")
+
+    upload_limit: int = Field(default=50 * _MEBIBYTE, ge=1, description="Largest clip that is accepted, in bytes.")
+    upload_timeout: float = Field(default=60.0, gt=0, description="Longest time for an upload to arrive, in seconds.")
+    request_deadline: float = Field(
+        default=10.0, gt=0, description="Longest time from the end of the upload to the answer, in seconds."
+    )
+    inference_timeout: float = Field(default=5.0, gt=0, description="Longest time for the model to answer, in seconds.")
+
+    decode_workers: int = Field(
+        default=os.cpu_count() or 1,
+        ge=1,
+        le=256,
+        description="Processes that decode clips; the default is one for each core.",
+    )
+    decode_queue: int = Field(
+        default=16,
+        ge=0,
+        description="Clips that may wait for a free worker; more are refused with 429 and Retry-After.",
+    )
+    decode_timeout: float = Field(default=8.0, gt=0, description="Longest time to decode one clip, in seconds.")
+    decode_cpu_seconds: int = Field(default=20, ge=1, description="Most CPU time to decode one clip, in seconds.")
+    decode_memory: int = Field(
+        default=1024 * _MEBIBYTE,
+        ge=16 * _MEBIBYTE,
+        description="Address space that decoding may take beyond what an idle worker has, in bytes.",
+    )
+    decode_open_files: int = Field(default=64, ge=16, description="Open files that a worker may have.")
+    decode_recycle_after: int = Field(
+        default=500,
+        ge=1,
+        description="Clips after which a worker is replaced by a fresh one.",
+    )
+    decode_start_timeout: float = Field(
+        default=60.0,
+        gt=0,
+        description="Longest time for the workers to start, in seconds.",
+    )
+
+    probe_interval: float = Field(
+        default=2.0,
+        gt=0,
+        description="Time between two inferences that are only made to see whether the model answers.",
+    )
+    ready_window: float = Field(
+        default=6.0,
+        gt=0,
+        description="The gateway is ready while the last answer of the model is younger than this, seconds.",
+    )
+    drain_delay: float = Field(
+        default=0.0,
+        ge=0,
+        description="Time after SIGTERM during which the gateway still listens, unready, so that balancers notice.",
+    )
+    drain_timeout: float = Field(
+        default=15.0, ge=0, description="Longest time for requests in flight to finish after SIGTERM, in seconds."
+    )
+
+    cors_origins: CommaSeparated = Field(
+        default_factory=list,
+        description="Origins, between commas, whose pages may call the API; the default is the local recorder's.",
+    )
+    frontend_folder: Path = Field(
+        default=PROJECT_FOLDER / "frontend",
+        description="Folder of the page that is served at `/`; left out where absent.",
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="Least severity that is logged."
+    )
+
+    @property
+    def predictor_name(self) -> PredictorName:
+        """The predictor that is used, after `mock`."""
+        return "mock" if self.mock else self.predictor
+
+    @property
+    def triton_address(self) -> str:
+        """Target of Triton for gRPC; `dns:///` lets the client spread calls over all addresses of the name."""
+        return f"dns:///{self.triton_host}:{self.triton_grpc_port}"
+
+    @property
+    def allowed_origins(self) -> list[str]:
+        """Origins whose pages may call the API."""
+        return self.cors_origins or [
+            f"http://{host}:{port}" for host in ("localhost", "127.0.0.1") for port in (self.recorder_port, self.port)
+        ]
+
+
+class CommandLineSettings(Settings):
+    """The same, with the arguments of the process before everything else."""
+
+    model_config = SettingsConfigDict(cli_parse_args=True)
