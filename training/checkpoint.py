@@ -95,17 +95,17 @@ def load_checkpoint(path: Path) -> Checkpoint:
         ContractMismatchError: It was trained for another tensor contract.
     """
     data = _load(path, (_FORMAT,), "a checkpoint of `python -m training.train`")
+    missing = {"contract", "config", "weights", "crop", "temperatures", "metrics", "training"} - data.keys()
+    if missing:
+        raise ModelFileError(f"{path} lacks {', '.join(sorted(missing))}.")
     contract.check_parameters(data["contract"], source=str(path))
     if data["crop"] not in CROP_MODES:
         raise ModelFileError(f"{path} wants the crop {data['crop']!r}; known are {', '.join(CROP_MODES)}.")
-    return Checkpoint(
-        config=NetworkConfig(**data["config"]),
-        weights=data["weights"],
-        crop=data["crop"],
-        temperatures=Temperatures(**data["temperatures"]),
-        metrics=data["metrics"],
-        training=data["training"],
-    )
+    try:
+        config, temperatures = NetworkConfig(**data["config"]), Temperatures(**data["temperatures"])
+    except TypeError as error:
+        raise ModelFileError(f"{path} describes another network than this code builds: {error}.") from error
+    return Checkpoint(config, data["weights"], data["crop"], temperatures, data["metrics"], data["training"])
 
 
 def save_branch(path: Path, weights: dict[str, Tensor], metrics: dict[str, Any]) -> None:

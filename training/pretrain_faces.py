@@ -14,7 +14,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 from kornia import augmentation
 from torch import Tensor, nn
@@ -22,7 +21,7 @@ from torch.nn import functional
 
 from preprocessing.contract import FRAME_SIZE, LABELS
 from training.checkpoint import save_branch
-from training.data.fer2013 import LABEL_OF_CLASS, Faces, read_faces
+from training.data.fer2013 import LABEL_OF_CLASS, Faces, hold_out, read_faces, without_copies
 from training.network import EmotionNetwork, NetworkConfig
 
 _BATCH = 128
@@ -108,10 +107,9 @@ def main(arguments: list[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     options.output.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(options.seed)
-    faces = read_faces(options.archive, "Training")
-    order = np.random.default_rng(options.seed).permutation(len(faces.labels))
-    held_out = int(len(order) * _VALIDATION_SHARE)
-    validation, training = _subset(faces, order[:held_out]), _subset(faces, order[held_out:])
+    test = read_faces(options.archive, "PublicTest")
+    faces = without_copies(read_faces(options.archive, "Training"), test)
+    training, validation = hold_out(faces, _VALIDATION_SHARE, options.seed)
     model = FaceModel().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     state_file = options.output / "state.pt"
     done = 0
@@ -127,7 +125,6 @@ def main(arguments: list[str] | None = None) -> None:
             metrics = {"validation_accuracy": validation_accuracy, "side": stage.side}
             save_branch(options.output / "video.pt", model.weights(), metrics)
         torch.save({"model": model.state_dict(), "stages_done": number + 1}, state_file)
-    test = read_faces(options.archive, "PublicTest")
     report = {
         "stages": [f"{stage.side}x{stage.epochs}" for stage in options.stages],
         "validation_accuracy": accuracy(model, validation, FRAME_SIZE),
@@ -151,7 +148,7 @@ def train_stage(model: FaceModel, stage: Stage, training: Faces, validation: Fac
         started, total = time.monotonic(), 0.0
         for index in torch.randperm(len(labels))[: steps * _BATCH].view(steps, _BATCH):
             batch = tint(augment(resize(pictures[index], stage.side)))
-            share = float(np.random.default_rng().beta(_MIXUP, _MIXUP))
+            share = float(torch.distributions.Beta(_MIXUP, _MIXUP).sample())
             partner = torch.randperm(_BATCH)
             mixed = share * batch + (1 - share) * batch[partner]
             with torch.autocast("cpu", torch.bfloat16):
@@ -190,10 +187,6 @@ def _loss(logits: Tensor, labels: Tensor) -> Tensor:
     position = torch.full((len(LABELS),), -1)
     position[CLASSES] = torch.arange(len(CLASSES))
     return functional.cross_entropy(logits[:, CLASSES].float(), position[labels], label_smoothing=_LABEL_SMOOTHING)
-
-
-def _subset(faces: Faces, index: np.ndarray) -> Faces:
-    return Faces(faces.pictures[index], faces.labels[index], [faces.names[i] for i in index])
 
 
 def _stages(text: str) -> list[Stage]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -75,7 +76,12 @@ class EmotionNetwork(nn.Module):
             log_mel: float [B, 64, 188] in [-1, 1].
             present: bool [B, 2]: is there video, is there audio.
         """
-        return self.fuse(self.encode_video(frames), self.encode_audio(log_mel), log_mel, present)
+        if self.training:
+            video = _where_present(self.encode_video, frames, present[:, 0], (frames.shape[1], VIDEO_FEATURES))
+            audio = _where_present(self.encode_audio, log_mel, present[:, 1], (AUDIO_FEATURES,))
+        else:
+            video, audio = self.encode_video(frames), self.encode_audio(log_mel)
+        return self.fuse(video, audio, log_mel, present)
 
     def encode_video(self, frames: Tensor) -> Tensor:
         """Features per frame, float [B, 8, 512], of frames as `forward` takes them."""
@@ -113,3 +119,15 @@ class EmotionNetwork(nn.Module):
         if attention is None:
             attention = torch.full_like(frames[:, :, 0], 1 / FRAME_COUNT)
         return NetworkOutput(logits, features.video_logits, features.audio_logits, attention)
+
+
+def _where_present(
+    encode: Callable[[Tensor], Tensor], inputs: Tensor, present: Tensor, features: tuple[int, ...]
+) -> Tensor:
+    """Features of the present inputs, zeros for the others, whose content must not enter batch statistics."""
+    encoded = torch.zeros(len(inputs), *features, device=inputs.device)
+    if present.any():
+        found = encode(inputs[present])
+        encoded = encoded.to(found.dtype)
+        encoded[present] = found
+    return encoded

@@ -51,15 +51,17 @@ class BranchFeatures:
 
 
 class LateFusion(nn.Module):
-    """A learned weighted sum of the branches' logits."""
+    """A learned sum of the branches' logits, weighted per class: faces cannot tell neutral from calm, voices can."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.weights = nn.Parameter(torch.full((2,), 0.5))
+        self.weights = nn.Parameter(torch.full((2, len(LABELS)), 0.5))
+        self.bias = nn.Parameter(torch.zeros(len(LABELS)))
 
     def forward(self, features: BranchFeatures) -> tuple[Tensor, Tensor | None]:
         """Return logits [B, 8] and no frame attention."""
-        return self.weights[0] * features.video_logits + self.weights[1] * features.audio_logits, None
+        weighted = self.weights[0] * features.video_logits + self.weights[1] * features.audio_logits
+        return weighted + self.bias, None
 
 
 class ConcatFusion(nn.Module):

@@ -1,0 +1,17 @@
+"""Why an export is refused."""
+
+from __future__ import annotations
+
+from preprocessing.errors import EmotionError
+
+
+class ExportError(EmotionError):
+    """An export was stopped, and the model repository left as it was."""
+
+    code = "export_failed"
+
+
+class ParityError(ExportError):
+    """An exported model does not compute what the network computes."""
+
+    code = "parity_failed"

@@ -1,0 +1,65 @@
+"""A checkpoint becomes one self-contained ONNX file, FP32."""
+
+from __future__ import annotations
+
+import json
+import logging
+import warnings
+from pathlib import Path
+from typing import Final
+
+import onnx
+import torch
+
+from preprocessing import contract
+from training.checkpoint import Checkpoint
+
+OPSET: Final = 18
+"""Newest operator set that Triton 24.10's ONNX Runtime, 1.19, loads."""
+
+_TRACED_BATCH: Final = 3
+
+
+def export_onnx(checkpoint: Checkpoint, path: Path, *, git_commit: str) -> None:
+    """Export the serving network of a checkpoint, with a dynamic batch dimension.
+
+    Args:
+        checkpoint: What to export.
+        path: The ONNX file to write.
+        git_commit: Commit of the code that exports, for the file's metadata.
+    """
+    names = [spec.name for spec in contract.INPUTS]
+    example = tuple(torch.from_numpy(spec.zeros(_TRACED_BATCH)) for spec in contract.INPUTS)
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # The exporter warns about its own internals.
+        program = torch.onnx.export(
+            checkpoint.serving_network(),
+            example,
+            dynamo=True,
+            opset_version=OPSET,
+            external_data=False,
+            input_names=names,
+            output_names=[spec.name for spec in contract.OUTPUTS],
+            dynamic_shapes={name: {0: "batch"} for name in names},
+            verbose=False,
+        )
+    if program is None:
+        raise RuntimeError("torch.onnx.export returned nothing")
+    model = program.model_proto
+    onnx.helper.set_model_props(model, metadata(checkpoint, git_commit))
+    onnx.checker.check_model(model, full_check=True)
+    onnx.save(model, path)
+
+
+def metadata(checkpoint: Checkpoint, git_commit: str) -> dict[str, str]:
+    """What an ONNX file says of itself; every value but `crop` and `git_commit` is JSON."""
+    return {
+        "contract": json.dumps(contract.parameters()),
+        "crop": checkpoint.crop,
+        "fusion": json.dumps(vars(checkpoint.config)),
+        "temperatures": json.dumps(vars(checkpoint.temperatures)),
+        "metrics": json.dumps(checkpoint.metrics),
+        "training": json.dumps(checkpoint.training),
+        "git_commit": git_commit,
+    }

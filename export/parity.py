@@ -1,0 +1,91 @@
+"""An exported model must compute what the network computes; `onnx.checker` notices none of the ways it may not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime
+import torch
+
+from export.errors import ParityError
+from preprocessing import contract
+from preprocessing.contract import TensorSpec
+from training.network import ServingNetwork
+
+BATCH_SIZES: Final = (1, 3, 16)
+PRESENCE: Final = ((True, True), (True, False), (False, True))
+"""Both modalities, video only, audio only."""
+
+TOLERANCE: Final = 1e-4
+"""Largest difference of any output that is put down to the order of floating-point operations."""
+
+Tensors = dict[str, npt.NDArray[Any]]
+
+
+def check_parity(network: ServingNetwork, path: Path, *, tolerance: float = TOLERANCE) -> float:
+    """Compare an ONNX file with the network on random clips of several batch sizes and missing modalities.
+
+    Args:
+        network: What was exported.
+        path: The ONNX file.
+        tolerance: Largest absolute difference allowed.
+
+    Returns:
+        The largest absolute difference found.
+
+    Raises:
+        ParityError: It is above the tolerance; the message names output, batch size and what was present.
+    """
+    session = open_session(path)
+    worst = 0.0
+    for batch, present, inputs in _cases():
+        with torch.inference_mode():
+            expected = network(*(torch.from_numpy(inputs[spec.name]) for spec in contract.INPUTS))
+        for spec, tensor, found in zip(contract.OUTPUTS, expected, run(session, inputs).values(), strict=True):
+            difference = float(np.abs(tensor.numpy() - found).max())
+            if not difference <= tolerance:
+                raise ParityError(
+                    f"{path.name} differs from the network by {difference:.2e} in {spec.name} at batch {batch} with "
+                    f"video {'present' if present[0] else 'missing'} and audio "
+                    f"{'present' if present[1] else 'missing'}; the limit is {tolerance:.0e}."
+                )
+            worst = max(worst, difference)
+    return worst
+
+
+def open_session(path: Path, *, threads: int = 0) -> onnxruntime.InferenceSession:
+    """An ONNX Runtime session on the CPU; 0 threads means one per core."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+
+
+def run(session: onnxruntime.InferenceSession, inputs: Tensors) -> Tensors:
+    """All outputs of the contract, by name."""
+    names = [spec.name for spec in contract.OUTPUTS]
+    return dict(zip(names, session.run(names, inputs), strict=True))
+
+
+def random_inputs(batch: int, present: tuple[bool, bool], seed: int) -> Tensors:
+    """Random tensors of the contract's inputs for a batch of clips."""
+    random = np.random.default_rng(seed)
+
+    def fill(spec: TensorSpec) -> npt.NDArray[Any]:
+        shape = (batch, *spec.shape)
+        if spec is contract.FRAMES:
+            return random.integers(0, 256, shape, spec.dtype)
+        if spec is contract.LOG_MEL:
+            return random.uniform(-1, 1, shape).astype(spec.dtype)
+        return np.tile(np.array(present, spec.dtype), (batch, 1))
+
+    return {spec.name: fill(spec) for spec in contract.INPUTS}
+
+
+def _cases() -> Iterator[tuple[int, tuple[bool, bool], Tensors]]:
+    for seed, batch in enumerate(BATCH_SIZES):
+        for present in PRESENCE:
+            yield batch, present, random_inputs(batch, present, seed)

@@ -1,0 +1,53 @@
+"""One exported network, shared by the tests of this folder: exporting takes seconds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from export.onnx_model import export_onnx
+from export.parity import random_inputs
+from export.quantization import quantize
+from training.checkpoint import Checkpoint
+from training.network import EmotionNetwork, NetworkConfig, Temperatures
+
+
+@dataclass(frozen=True)
+class Exported:
+    checkpoint: Checkpoint
+    fp32: Path
+    int8: Path
+    quantised_convolutions: int
+
+
+def untrained_checkpoint(config: NetworkConfig) -> Checkpoint:
+    """A network with random weights and random batch-norm statistics, so that no part of it is the identity."""
+    torch.manual_seed(0)
+    network = EmotionNetwork(config)
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d) and module.running_mean is not None and module.running_var is not None:
+            module.running_mean.normal_(0, 0.1)
+            module.running_var.uniform_(0.5, 2)
+    nn.init.normal_(network.missing_video)
+    nn.init.normal_(network.missing_audio)
+    return Checkpoint(
+        config=config,
+        weights=network.state_dict(),
+        crop="face",
+        temperatures=Temperatures(1.5, 1.2, 0.8),
+        metrics={"accuracy": 0.125},
+    )
+
+
+@pytest.fixture(scope="session")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Exported:
+    folder = tmp_path_factory.mktemp("exported")
+    checkpoint = untrained_checkpoint(NetworkConfig(fusion="xattn", xattn_head="gated"))
+    fp32, int8 = folder / "fp32.onnx", folder / "int8.onnx"
+    export_onnx(checkpoint, fp32, git_commit="abc")
+    count = quantize(fp32, int8, (random_inputs(2, (True, True), seed) for seed in range(3)))
+    return Exported(checkpoint, fp32, int8, count)
