@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import atexit
 import logging
-import socket
 import threading
 import time
 from collections.abc import Callable
@@ -16,10 +15,11 @@ from types import TracebackType
 from typing import Literal, Self
 
 from preprocessing.errors import EmotionError
-from triton_server.errors import PortInUseError, ProbeError, TritonStartError
+from triton_server.errors import ProbeError, TritonStartError
 from triton_server.installation import TritonInstallation, find_installation
 from triton_server.options import LauncherOptions
-from triton_server.probe import ModelProbe
+from triton_server.ports import check_ports
+from triton_server.probe import ModelProbe, ModelWatch
 from triton_server.process import TritonProcess
 from triton_server.workspace import Workspace, find_models
 
@@ -29,9 +29,9 @@ State = Literal["starting", "ready", "failed", "stopped"]
 """`starting` also while a broken server is replaced; `failed` only where it never got ready."""
 
 _START_POLL_SECONDS = 0.1
-_LONGEST_PAUSE_SECONDS = 30.0
+_LONGEST_PAUSE_SECONDS = 30
 _STABLE_SECONDS = 30.0
-"""A server that was ready for this long is restarted at once, not with a growing pause."""
+"""A server that lived for this long is restarted at once, one that keeps failing after growing pauses."""
 
 
 class TritonServer:
@@ -46,7 +46,8 @@ class TritonServer:
 
         Args:
             options: What to serve, where.
-            on_state: Called from the watching thread whenever `state` changes.
+            on_state: Called after every change of `state`, in the thread that made it: keep it short, and do not
+                stop the server in it.
         """
         self.options = options
         self.restarts = 0
@@ -171,30 +172,31 @@ class TritonServer:
             self._error, final = TritonStartError(f"The launcher itself failed: {error}."), "failed"
         finally:
             workspace.close()
+            log.info("Triton is stopped.")
             self._set_state(final)
 
     def _keep_serving(self, installation: TritonInstallation, workspace: Workspace, models: list[str]) -> None:
-        pause = 0.0
         was_ready = False
+        failures = 0
         while not self._stopping.is_set():
             started = time.monotonic()
             process = self._process = TritonProcess(installation, workspace, self.options)
             try:
                 self._await_ready(process, models)
                 was_ready = True
-                reason = self._watch(process, models)
+                problem = f"Triton stopped serving: {self._watch(process, models).rstrip('.')}."
             except TritonStartError as error:
                 if not was_ready:
                     raise
-                reason = error.message
+                problem = error.message
             finally:
                 self._end(process, workspace)
             if self._stopping.is_set():
                 return
-            stable = time.monotonic() - started > _STABLE_SECONDS
-            pause = 0.0 if stable else min(max(2 * pause, 1.0), _LONGEST_PAUSE_SECONDS) * bool(self.restarts)
+            failures = 1 if time.monotonic() - started > _STABLE_SECONDS else failures + 1
+            pause = min(2 ** (failures - 1) - 1, _LONGEST_PAUSE_SECONDS)
+            log.error("%s Starting it again%s.", problem, f" in {pause} s" if pause else "")
             self.restarts += 1
-            log.error("Triton stopped serving: %s. Restarting it%s.", reason, f" in {pause:g} s" * bool(pause))
             self._set_state("starting")
             self._stopping.wait(pause)
 
@@ -225,15 +227,15 @@ class TritonServer:
 
     def _watch(self, process: TritonProcess, models: list[str]) -> str:
         """Watch a ready process until it is to stop or no longer serves; say why."""
-        watched = [_Watched(self._probe(model)) for model in models]
+        watched = [ModelWatch(self._probe(model)) for model in models]
         while not self._stopping.wait(self.options.probe_interval_seconds):
             if not process.is_alive:
-                return process.reason()
+                return process.end
             for model in watched:
                 failure = model.check(self.options.hang_timeout_seconds)
                 if failure and not self._stopping.is_set():
-                    return failure if process.is_alive else process.reason()
-        return "it was asked to stop"
+                    return failure if process.is_alive else process.end
+        return "it was told to"
 
     def _probe(self, model: str) -> ModelProbe:
         host = "127.0.0.1" if self.options.host == "0.0.0.0" else self.options.host  # noqa: S104 (compared only)
@@ -252,55 +254,3 @@ class TritonServer:
             process.kill()
         self._process = None
         workspace.remove_shared_memory()
-
-
-class _Watched:
-    """Tells a model that is busy from one that is broken."""
-
-    def __init__(self, probe: ModelProbe) -> None:
-        self._probe = probe
-        self._successes = -1
-        self._last_success = time.monotonic()
-
-    def check(self, hang_timeout_seconds: float) -> str | None:
-        """Look once; say what is wrong with the model, None when nothing is.
-
-        Inferences that somebody else asked for count like the launcher's own: under load nothing is added to it,
-        and a full queue that rejects the launcher's inference does not make a broken server.
-        """
-        try:
-            successes = self._probe.successes()
-            if successes == self._successes:
-                self._probe.infer()
-                successes += 1
-        except ProbeError as error:
-            if error.permanent or time.monotonic() - self._last_success > hang_timeout_seconds:
-                return error.message
-            return None
-        self._successes = successes
-        self._last_success = time.monotonic()
-        return None
-
-
-def check_ports(options: LauncherOptions) -> None:
-    """Check that nothing listens on the ports, before anything is started.
-
-    Raises:
-        PortInUseError: One sentence that names the port and the option that changes it.
-    """
-    ports = {
-        "--grpc-port": options.grpc_port,
-        "--metrics-port": options.metrics_port,
-        "--http-port": options.http_port,
-    }
-    for option, port in ports.items():
-        with socket.socket() as listener:
-            # As Triton does, so that connections of an earlier run that are still closing do not count.
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                listener.bind((options.host, port))
-            except OSError as error:
-                raise PortInUseError(
-                    f"Triton cannot listen on {options.host}:{port} ({error.strerror}); "
-                    f"choose another port with {option}."
-                ) from error

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import time
 from typing import Any
 
 import numpy as np
@@ -119,6 +120,45 @@ class ModelProbe:
             reason = _reason(content)
             raise ProbeError(f"model '{self.model}' failed: {reason}", permanent=_DEAD_STUB in reason)
         return content, int(response.headers.get(_HEADER_LENGTH, len(content)))
+
+
+class ModelWatch:
+    """Tells a model that is busy from one that is broken."""
+
+    def __init__(self, probe: ModelProbe) -> None:
+        """Begin with a model that has just answered.
+
+        Args:
+            probe: Asks the model.
+        """
+        self._probe = probe
+        self._successes = -1
+        self._last_success = time.monotonic()
+
+    def check(self, hang_timeout_seconds: float) -> str | None:
+        """Look once.
+
+        Inferences that somebody else asked for count like the launcher's own: under load nothing is added to it,
+        and a full queue that rejects the launcher's inference does not make a broken server.
+
+        Args:
+            hang_timeout_seconds: Time without any success after which the model counts as broken.
+
+        Returns:
+            What is wrong with the model, None when nothing is.
+        """
+        try:
+            successes = self._probe.successes()
+            if successes == self._successes:
+                self._probe.infer()
+                successes += 1
+        except ProbeError as error:
+            if error.permanent or time.monotonic() - self._last_success > hang_timeout_seconds:
+                return error.message
+            return None
+        self._successes = successes
+        self._last_success = time.monotonic()
+        return None
 
 
 def _reason(content: bytes) -> str:

@@ -3,28 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import os
-import re
 import signal
 import subprocess
 import threading
-from collections import deque
 from pathlib import Path
-from typing import IO
 
 from triton_server.installation import TritonInstallation
 from triton_server.options import LauncherOptions
+from triton_server.triton_log import TritonLog
 from triton_server.workspace import Workspace
 
-log = logging.getLogger("triton_server.triton")
-
-# E1123 13:09:06.641350 12260 server.cc:241] "message"
-_LOG_LINE = re.compile(r'^(?P<level>[IWEF])\d{4} [\d:.]+ \d+ [\w.]+:\d+\] *"?(?P<message>.*?)"?$')
-_LEVELS = {"I": logging.INFO, "W": logging.WARNING, "E": logging.ERROR, "F": logging.CRITICAL}
-_HARMLESS = ("CudaDriverHelper has not been initialized",)
-"""Logged as errors at every start without a GPU."""
-_FAILED_LOAD = re.compile(r"failed to load '(?P<model>[^']+)'.*?: (?P<reason>.*)$")
 _KILL_WAIT_SECONDS = 5.0
 
 
@@ -37,7 +26,7 @@ class TritonProcess:
         The calling thread must outlive the process: the kernel ends the process when that thread ends.
         """
         self._exit_timeout = options.exit_timeout_seconds
-        self._errors: deque[str] = deque(maxlen=20)
+        self._log = TritonLog({str(workspace.models): str(options.model_repository)})
         self._process = subprocess.Popen(
             [
                 *(installation.python, "-I", "-S", Path(__file__).with_name("guard.py"), str(os.getpid())),
@@ -52,8 +41,7 @@ class TritonProcess:
             errors="replace",
             start_new_session=True,
         )
-        assert self._process.stdout is not None  # noqa: S101 (for the type checker; it was asked for above)
-        self._reader = threading.Thread(target=self._read_log, args=(self._process.stdout,), daemon=True)
+        self._reader = threading.Thread(target=self._read_log, daemon=True)
         self._reader.start()
 
     @property
@@ -66,15 +54,16 @@ class TritonProcess:
         """Whether it has not ended."""
         return self._process.poll() is None
 
-    def reason(self) -> str:
-        """Why it ended, in Triton's own words where it said anything."""
-        self._reader.join(timeout=1)
-        for line in self._errors:
-            if found := _FAILED_LOAD.search(line):
-                return f"model '{found['model']}' failed to load: {found['reason']}"
+    @property
+    def end(self) -> str:
+        """How it ended, without a full stop."""
         code = self._process.poll()
-        ended = f"it ended by signal {-code}" if code and code < 0 else f"it ended with exit code {code}"
-        return f"{ended}: {self._errors[-1]}" if self._errors else ended
+        return f"it ended by signal {-code}" if code and code < 0 else f"it ended with exit code {code}"
+
+    def reason(self) -> str:
+        """Why it could not start, in Triton's own words where it said anything, without a full stop."""
+        self._reader.join(timeout=1)
+        return self._log.reason() or self.end
 
     def terminate(self) -> None:
         """Ask it to finish what it was asked and end; kill it when it takes longer than the exit timeout."""
@@ -92,23 +81,15 @@ class TritonProcess:
         # It reads until the last stub is gone.
         self._reader.join(_KILL_WAIT_SECONDS)
 
-    def _read_log(self, stream: IO[str]) -> None:
-        with stream:
-            for line in stream:
-                text = line.rstrip()
-                if not text or any(harmless in text for harmless in _HARMLESS):
-                    continue
-                found = _LOG_LINE.match(text)
-                level = _LEVELS[found["level"]] if found else logging.INFO
-                message = found["message"] if found else text
-                log.log(level, "%s", message)
-                if level >= logging.ERROR or message.startswith("error:"):
-                    self._errors.append(message)
+    def _read_log(self) -> None:
+        assert self._process.stdout is not None  # noqa: S101 (for the type checker; it was asked for above)
+        with self._process.stdout as lines:
+            self._log.forward(lines)
 
 
 def _flags(workspace: Workspace, options: LauncherOptions) -> list[str]:
     """Arguments of `tritonserver`; triton_server/README.md says what each is for."""
-    # Not opened to anybody: the key is known to nobody but this process' command line, and not even used there.
+    # Closed to everybody: nobody is told the key, and the launcher itself has no use for it.
     secret = os.urandom(16).hex()
     closed = f"model-repository,shared-memory,trace,logging:launcher-key={secret}"
     polling = [f"--repository-poll-secs={options.poll_interval_seconds}"]

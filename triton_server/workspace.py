@@ -6,6 +6,7 @@ carries the folder's name, and a lock tells a folder in use from one that a kill
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import sys
@@ -14,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import IO
 
-from triton_server.errors import ModelRepositoryError
+from triton_server.errors import ModelRepositoryError, TritonServerError
 from triton_server.installation import TritonInstallation
 
 if sys.platform != "win32":
@@ -41,20 +42,20 @@ class Workspace:
         Args:
             installation: The Triton that will use it.
             models: Folders of the models to serve.
+
+        Raises:
+            TritonServerError: There is no fitting temporary folder, or it cannot be written to.
         """
-        temporary = Path(tempfile.gettempdir())
-        if not _PLAIN_PATH.fullmatch(str(temporary)):
-            temporary = Path("/tmp")  # noqa: S108 (mkdtemp makes a folder of our own in it)
+        temporary = _temporary_folder()
         for leftover in temporary.glob(f"{_PREFIX}*"):
             _remove_unless_locked(leftover)
-        self._folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=temporary))
-        self._lock = _lock(self._folder)
-        self.backends = self._folder / "backends"
-        self.models = self._folder / "models"
-        self._assemble_backends(installation)
-        self.models.mkdir()
-        for model in models:
-            (self.models / model.name).symlink_to(model.absolute(), target_is_directory=True)
+        try:
+            self._folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=temporary))
+            self._lock = _lock(self._folder)
+            self.backends = self._assemble_backends(installation)
+            self.models = self._link_models(models)
+        except OSError as error:
+            raise TritonServerError(f"The launcher cannot prepare its folder in '{temporary}': {error}.") from error
 
     @property
     def shared_memory_prefix(self) -> str:
@@ -71,20 +72,29 @@ class Workspace:
         if self._lock is not None:
             self._lock.close()
 
-    def _assemble_backends(self, installation: TritonInstallation) -> None:
-        python = self.backends / "python"
-        ours = self.backends / "onnxruntime"
-        package = ours / "triton_server"
+    def _assemble_backends(self, installation: TritonInstallation) -> Path:
+        backends = self._folder / "backends"
+        python = backends / "python"
+        package = backends / "onnxruntime" / "triton_server"
         python.mkdir(parents=True)
         package.mkdir(parents=True)
+        # Copies and not links: Triton refuses a library that lies outside its folder.
         for file in (*installation.python_backend.iterdir(), installation.stub):
             if file.is_file():
                 shutil.copy(file, python)
-        # Triton imports `model.py` from the backend's folder, and that folder is on the stub's import path.
+        # Triton imports `model.py` from the backend's folder, which is also on the stub's import path.
         here = Path(__file__).parent
         shutil.copy(here / "__init__.py", package)
         shutil.copytree(here / "backend", package / "backend", ignore=shutil.ignore_patterns("__pycache__"))
-        shutil.copy(here / "backend" / "model.py", ours)
+        shutil.copy(here / "backend" / "model.py", package.parent)
+        return backends
+
+    def _link_models(self, models: Sequence[Path]) -> Path:
+        folder = self._folder / "models"
+        folder.mkdir()
+        for model in models:
+            (folder / model.name).symlink_to(model.absolute(), target_is_directory=True)
+        return folder
 
 
 def find_models(repository: Path, names: Sequence[str]) -> list[Path]:
@@ -123,6 +133,20 @@ def _has_version(model: Path) -> bool:
         path.name.isdecimal() and any(not file.name.startswith(".") for file in path.iterdir())
         for path in model.iterdir()
         if path.is_dir()
+    )
+
+
+def _temporary_folder() -> Path:
+    for folder in (tempfile.gettempdir(), "/tmp", "/var/tmp"):  # noqa: S108 (mkdtemp makes a folder of our own there)
+        if (
+            _PLAIN_PATH.fullmatch(folder)
+            and os.access(folder, os.W_OK)
+            and not os.statvfs(folder).f_flag & os.ST_NOEXEC
+        ):
+            return Path(folder)
+    raise TritonServerError(
+        f"Triton needs a temporary folder whose path has no spaces and in which files may be executed; "
+        f"neither '{tempfile.gettempdir()}' nor '/tmp' nor '/var/tmp' is one."
     )
 
 

@@ -193,10 +193,12 @@ def _parameter(config: Config, name: str, default: str) -> str:
 
 
 def _thread_count(config: Config, name: str) -> int:
+    """A number of threads, 0 for ONNX Runtime's own choice, which is one per core."""
     value = _parameter(config, name, "0")
-    if not value.isdecimal():
-        raise ConfigurationError(f"parameter '{name}' must be a whole number, 0 for one per core; it is '{value}'")
-    return int(value)
+    try:
+        return max(int(value), 0)
+    except ValueError:
+        raise ConfigurationError(f"parameter '{name}' must be a whole number; it is '{value}'") from None
 
 
 def _choose(what: str, value: Any, choices: Mapping[Any, Any]) -> Any:  # noqa: ANN401 (enumerations of C++)
