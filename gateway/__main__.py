@@ -22,24 +22,29 @@ def main() -> None:
     try:
         settings: Settings = CommandLineSettings()
     except ValidationError as error:
-        faults = [f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors()]
-        sys.exit(f"The settings cannot be used: {'; '.join(faults)}.")
+        sys.exit(describe_faults(error))
     configure_logging(settings.log_level)
-    with _listen(settings.host, settings.port) as listener:
+    with listen(settings) as listener:
         try:
-            _run(settings, listener)
+            run(settings, listener)
         except EmotionError as error:
             sys.exit(error.message)
 
 
-def _run(settings: Settings, listener: socket.socket) -> None:
+def run(settings: Settings, listener: socket.socket) -> None:
+    """Serve on a bound socket until a signal ends it.
+
+    Raises:
+        EmotionError: The gateway cannot serve; the message says why.
+    """
     app = create_app(settings)
     with asyncio.Runner(loop_factory=uvicorn.Config(app, log_config=None).get_loop_factory()) as runner:
         runner.run(serve(app, settings, listener))
 
 
-def _listen(host: str, port: int) -> socket.socket:
-    """A bound socket, or the end of the process with one sentence."""
+def listen(settings: Settings) -> socket.socket:
+    """A socket bound to the gateway's address, or the end of the process with one sentence."""
+    host, port = settings.host, settings.port
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         return socket.create_server((host, port), family=family, backlog=2048)
@@ -47,6 +52,12 @@ def _listen(host: str, port: int) -> socket.socket:
         if error.errno == errno.EADDRINUSE:
             sys.exit(f"Port {port} on {host} is in use; end what uses it, or choose another by EMO_PORT or --port.")
         sys.exit(f"The gateway cannot listen on {host}:{port}: {error.strerror}.")
+
+
+def describe_faults(error: ValidationError) -> str:
+    """One sentence that names every setting that cannot be used."""
+    faults = [f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors()]
+    return f"The settings cannot be used: {'; '.join(faults)}."
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ this module imports nothing of the web side, so that a worker holds no connectio
 
 from __future__ import annotations
 
+import math
 import signal
 import sys
 import time
@@ -98,20 +99,23 @@ def decode_clip(data: bytes, crop: CropMode) -> Decoded:
     limits = _state[0].limits
     _allow_cpu_seconds(limits.cpu_seconds)
     begin = time.perf_counter()
+    clip = None
     try:
         clip = read_clip(data, crop=crop)
     except EmotionError:
         raise
     except MemoryError:
-        raise DecodeMemoryError(
-            f"The clip needs more than the {limits.memory // 2**20} MiB of memory that decoding may take."
-        ) from None
+        pass  # Raising here would keep the traceback, and with it all that was hoarded, alive into the next clip.
     except FFmpegError as error:
         raise DamagedMediaError(f"The file is damaged and could not be decoded: {error.strerror}.") from error
     except Exception as error:
         raise DecodeFailedError(
             f"The clip could not be decoded because of an unforeseen {type(error).__name__}."
         ) from error
+    if clip is None:
+        raise DecodeMemoryError(
+            f"The clip needs more than the {limits.memory // 2**20} MiB of memory that decoding may take."
+        )
     return Decoded(clip.tensors(), clip.report, time.perf_counter() - begin)
 
 
@@ -142,7 +146,7 @@ else:
         """Set the limit of CPU time, which counts from the start of the process, for the next clip."""
         usage = resource.getrusage(resource.RUSAGE_SELF)
         hard = resource.getrlimit(resource.RLIMIT_CPU)[1]
-        resource.setrlimit(resource.RLIMIT_CPU, (int(usage.ru_utime + usage.ru_stime) + 1 + seconds, hard))
+        resource.setrlimit(resource.RLIMIT_CPU, (math.ceil(usage.ru_utime + usage.ru_stime) + seconds, hard))
 
     def _address_space() -> int:
         """Bytes of address space that this process has now."""

@@ -37,8 +37,12 @@ def error_response(
     level = logging.ERROR if policy.status == 500 else logging.INFO
     logger.log(level, "request failed: %s", message, extra={"code": code, "status": policy.status})
     body = {"error": {"code": code, "message": message, "request_id": request_id_of_task.get()}}
-    retry = {} if policy.retry_after is None else {"Retry-After": str(policy.retry_after)}
-    return JSONResponse(body, policy.status, headers={**(headers or {}), **retry})
+    all_headers = dict(headers or {})
+    if policy.retry_after is not None:
+        all_headers["Retry-After"] = str(policy.retry_after)
+    if policy.closes:
+        all_headers["Connection"] = "close"
+    return JSONResponse(body, policy.status, headers=all_headers)
 
 
 def internal_error_response() -> JSONResponse:

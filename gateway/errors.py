@@ -98,18 +98,20 @@ class ErrorPolicy:
         status: HTTP status.
         meaning: What it means, in one line of documentation.
         retry_after: Seconds for the `Retry-After` header, where trying again makes sense.
+        closes: Whether the connection is closed afterwards, because the rest of the body is not awaited.
     """
 
     status: int
     meaning: str
     retry_after: int | None = None
+    closes: bool = False
 
 
 POLICIES: Final[dict[str, ErrorPolicy]] = {
     "bad_form": ErrorPolicy(400, "The multipart form is broken or cut off."),
     "not_found": ErrorPolicy(404, "There is nothing under this path."),
     "method_not_allowed": ErrorPolicy(405, "The path does not answer this method."),
-    "upload_timeout": ErrorPolicy(408, "The upload did not arrive in time."),
+    "upload_timeout": ErrorPolicy(408, "The upload did not arrive in time.", closes=True),
     "upload_too_large": ErrorPolicy(413, "The clip is larger than the limit."),
     "unsupported_content_type": ErrorPolicy(415, "The body is not `multipart/form-data`."),
     "invalid_request": ErrorPolicy(422, "A parameter is missing or has a wrong value."),

@@ -1,16 +1,11 @@
-"""Reading an uploaded clip into memory, with its limits checked while it arrives.
-
-Starlette's parser is used with a spool that never reaches a disk: nothing of an upload is ever written to one.
-"""
+"""Reading an uploaded clip, with its limits checked while it arrives."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncIterator
 
 from python_multipart.multipart import parse_options_header
-from starlette.datastructures import FormData, UploadFile
-from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
 from gateway.errors import (
@@ -20,6 +15,7 @@ from gateway.errors import (
     UploadTimeoutError,
     UploadTooLargeError,
 )
+from gateway.forms import FormPart, FormReader
 
 FILE_FIELD = "file"
 """Name of the form field that holds the clip."""
@@ -45,41 +41,31 @@ async def read_clip_upload(request: Request, *, limit: int, timeout: float) -> b
         UploadTooLargeError: The clip, or the form around it, is too large.
         UploadTimeoutError: The body did not arrive in time.
     """
-    _check_content_type(request)
+    reader = FormReader(_boundary(request))
     try:
         async with asyncio.timeout(timeout):
-            form = await _parse(request, limit)
+            async for chunk in _limited(request, limit):
+                reader.feed(chunk)
     except TimeoutError:
         raise UploadTimeoutError(f"The upload did not arrive within {timeout:g} s, the limit.") from None
-    try:
-        return await _file_of(form, limit)
-    finally:
-        await form.close()
+    data = _file_of(reader.finish())
+    if len(data) > limit:
+        raise _too_large(f"{len(data)} bytes", limit)
+    return data
 
 
-class _MemoryParser(MultiPartParser):
-    """Keeps files in memory, and notices a form that is cut off."""
-
-    ended = False
-
-    def on_end(self) -> None:
-        self.ended = True
-
-
-async def _parse(request: Request, limit: int) -> FormData:
-    parser = _MemoryParser(request.headers, _limited(request, limit), max_files=1, max_fields=10)
-    parser.spool_max_size = limit + _FORM_OVERHEAD
-    try:
-        form = await parser.parse()
-    except MultiPartException as error:
-        raise BadFormError(f"The form cannot be read: {error.message.rstrip('.')}; {_EXPECTED}.") from error
-    if not parser.ended:
-        await form.close()
-        raise BadFormError(f"The form ends before its closing boundary; {_EXPECTED}.")
-    return form
+def _boundary(request: Request) -> bytes:
+    found = request.headers.get("content-type", "")
+    kind, options = parse_options_header(found)
+    if kind != b"multipart/form-data":
+        name = f"'{found[:60]}'" if found else "missing"
+        raise UnsupportedContentTypeError(f"The content type is {name}; {_EXPECTED}.")
+    if not options.get(b"boundary"):
+        raise BadFormError(f"The content type names no boundary; {_EXPECTED}.")
+    return options[b"boundary"]
 
 
-async def _limited(request: Request, limit: int) -> AsyncGenerator[bytes, None]:
+async def _limited(request: Request, limit: int) -> AsyncIterator[bytes]:
     """The body, as long as it is not larger than a form with the largest clip can be."""
     declared = request.headers.get("content-length", "")
     if declared.isdecimal() and int(declared) > limit + _FORM_OVERHEAD:
@@ -96,21 +82,14 @@ def _too_large(size: str, limit: int) -> UploadTooLargeError:
     return UploadTooLargeError(f"The upload has {size}; the limit for a clip is {limit} bytes.")
 
 
-def _check_content_type(request: Request) -> None:
-    found = request.headers.get("content-type", "")
-    if parse_options_header(found)[0] != b"multipart/form-data":
-        name = f"'{found[:60]}'" if found else "missing"
-        raise UnsupportedContentTypeError(f"The content type is {name}; {_EXPECTED}.")
-
-
-async def _file_of(form: FormData, limit: int) -> bytes:
-    file = form.get(FILE_FIELD)
-    if isinstance(file, UploadFile):
-        if file.size is not None and file.size > limit:
-            raise _too_large(f"{file.size} bytes", limit)
-        return await file.read()
-    if file is not None:
+def _file_of(parts: list[FormPart]) -> bytes:
+    files = [part for part in parts if part.name == FILE_FIELD]
+    if len(files) > 1:
+        raise BadFormError(f"The form has {len(files)} fields '{FILE_FIELD}'; the limit is 1 clip.")
+    if not files:
+        names = ", ".join(f"'{part.name[:40]}'" for part in parts[:5])
+        found = f"only {names}" if names else "no field at all"
+        raise MissingFileError(f"The form has {found}; {_EXPECTED}.")
+    if not files[0].is_file:
         raise MissingFileError(f"The field '{FILE_FIELD}' holds text and no file; {_EXPECTED}.")
-    names = ", ".join(f"'{name[:40]}'" for name in list(form)[:5])
-    found = f"only {names}" if names else "no field at all"
-    raise MissingFileError(f"The form has {found}; {_EXPECTED}.")
+    return bytes(files[0].data)

@@ -7,6 +7,8 @@ request only: the channel reconnects by itself, and the next request finds out.
 
 from __future__ import annotations
 
+import logging
+
 from tritonclient.grpc import InferInput, InferRequestedOutput
 from tritonclient.grpc.aio import InferenceServerClient
 from tritonclient.utils import InferenceServerException
@@ -15,6 +17,8 @@ from gateway.deadline import Deadline
 from gateway.errors import ModelUnavailableError
 from gateway.predictors.base import ModelDescription, Prediction, Tensors, description_of, prediction_of
 from preprocessing.contract import INPUTS, OUTPUTS
+
+logger = logging.getLogger(__name__)
 
 _START_TIMEOUT = 2.0
 """Time for the contract check at start, in seconds; a Triton that is away then is checked when it comes."""
@@ -114,15 +118,16 @@ class TritonPredictor:
         return ModelUnavailableError(f"Triton did not answer within {deadline.seconds:g} s, the limit.")
 
     def _away(self, error: InferenceServerException, deadline: Deadline) -> ModelUnavailableError:
+        """The error that is ours for one of Triton or gRPC, whose own words may hold addresses: they go to the log."""
         status = str(error.status() or "").removeprefix("StatusCode.")
-        match status:
-            case "DEADLINE_EXCEEDED":
-                return self._late(deadline)
-            case "UNAVAILABLE" if "ready" not in (error.message() or ""):
-                return ModelUnavailableError("Triton cannot be reached.")
-            case "UNAVAILABLE" | "NOT_FOUND":
-                return ModelUnavailableError(
-                    f"Triton has no model '{self._model}' ready: it starts, drains or lacks it."
-                )
-            case _:
-                return ModelUnavailableError(f"Triton could not run the model '{self._model}' ({status}).")
+        words = error.message() or ""
+        logger.warning("Triton is away: %s", words, extra={"grpc_status": status})
+        if status == "DEADLINE_EXCEEDED" or "timeout expired" in words.lower():
+            return self._late(deadline)
+        if "queue size" in words:
+            return ModelUnavailableError(f"Triton's queue for the model '{self._model}' is full.")
+        if status == "NOT_FOUND" or "not ready" in words or "not found" in words:
+            return ModelUnavailableError(f"Triton has no model '{self._model}' ready: it starts, drains or lacks it.")
+        if status == "UNAVAILABLE":
+            return ModelUnavailableError("Triton cannot be reached.")
+        return ModelUnavailableError(f"Triton could not run the model '{self._model}' ({status}).")

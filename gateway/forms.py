@@ -1,0 +1,110 @@
+"""A multipart form with one file, kept in memory.
+
+Starlette's own parser writes files to temporary ones. Here a disk is never touched: nothing of an upload remains.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from python_multipart import MultipartParser
+from python_multipart.exceptions import FormParserError
+from python_multipart.multipart import parse_options_header
+
+from gateway.errors import BadFormError
+
+_MOST_PARTS = 10
+
+
+@dataclass
+class FormPart:
+    """One field of a form.
+
+    Attributes:
+        name: Name of the field.
+        is_file: Whether the part carries a file name, as files do and text does not.
+        data: Its content.
+    """
+
+    name: str
+    is_file: bool
+    data: bytearray = field(default_factory=bytearray)
+
+
+class FormReader:
+    """Takes a form's bytes as they arrive, and gives its parts."""
+
+    def __init__(self, boundary: bytes) -> None:
+        """Start with nothing.
+
+        Args:
+            boundary: The boundary that the content type names.
+        """
+        self._parts: list[FormPart] = []
+        self._header_name = b""
+        self._header_value = b""
+        self._disposition = b""
+        self._ended = False
+        self._parser = MultipartParser(
+            boundary,
+            {
+                "on_part_begin": self._begin_part,
+                "on_header_field": self._add_header_name,
+                "on_header_value": self._add_header_value,
+                "on_header_end": self._end_header,
+                "on_headers_finished": self._end_headers,
+                "on_part_data": self._add_data,
+                "on_end": self._end,
+            },
+        )
+
+    def feed(self, chunk: bytes) -> None:
+        """Take the next bytes.
+
+        Raises:
+            BadFormError: They are no multipart form, or one with too many parts.
+        """
+        try:
+            self._parser.write(chunk)
+        except FormParserError as error:
+            raise BadFormError(
+                "The body is no multipart form with the boundary that its content type names."
+            ) from error
+
+    def finish(self) -> list[FormPart]:
+        """The parts, once all bytes are there.
+
+        Raises:
+            BadFormError: The form is cut off.
+        """
+        if not self._ended:
+            raise BadFormError("The form is cut off: it ends before its closing boundary.")
+        return self._parts
+
+    def _begin_part(self) -> None:
+        self._disposition = b""
+
+    def _add_header_name(self, data: bytes, start: int, end: int) -> None:
+        self._header_name += data[start:end]
+
+    def _add_header_value(self, data: bytes, start: int, end: int) -> None:
+        self._header_value += data[start:end]
+
+    def _end_header(self) -> None:
+        if self._header_name.lower() == b"content-disposition":
+            self._disposition = self._header_value
+        self._header_name = self._header_value = b""
+
+    def _end_headers(self) -> None:
+        _, options = parse_options_header(self._disposition)
+        if b"name" not in options:
+            raise BadFormError("The form has a part without a name in its Content-Disposition.")
+        if len(self._parts) == _MOST_PARTS:
+            raise BadFormError(f"The form has more than {_MOST_PARTS} parts, the limit.")
+        self._parts.append(FormPart(options[b"name"].decode("utf-8", "replace"), b"filename" in options))
+
+    def _add_data(self, data: bytes, start: int, end: int) -> None:
+        self._parts[-1].data += data[start:end]
+
+    def _end(self) -> None:
+        self._ended = True

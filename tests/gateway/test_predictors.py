@@ -1,0 +1,196 @@
+"""The three predictors: the same tensors give the same numbers, and a model for other tensors is refused."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import Callable, Coroutine, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime
+import pytest
+
+from gateway.deadline import Deadline
+from gateway.errors import ModelUnavailableError
+from gateway.predictors import ModelDescription, Prediction, Predictor, make_predictor
+from gateway.predictors.base import prediction_of, random_tensors
+from gateway.predictors.in_process import InProcessPredictor
+from gateway.predictors.triton import TritonPredictor
+from gateway.settings import Settings
+from preprocessing.contract import INPUTS, OUTPUTS, PRESENT
+from preprocessing.errors import ContractMismatchError, ModelFileError
+from tests.gateway.models import MODEL, other_contract, write_model
+from tests.support.triton import free_ports, serving
+
+Result = TypeVar("Result")
+Tensors = dict[str, npt.NDArray[Any]]
+
+
+def with_predictor(predictor: Predictor, use: Callable[[Predictor], Coroutine[Any, Any, Result]]) -> Result:
+    """Start a predictor, use it, stop it."""
+
+    async def run() -> Result:
+        await predictor.start()
+        try:
+            return await use(predictor)
+        finally:
+            await predictor.stop()
+
+    return asyncio.run(run())
+
+
+def batch(size: int, seed: int = 0) -> Tensors:
+    """Random inputs, among them clips without video and without audio."""
+    rng = np.random.default_rng(seed)
+    rows = [random_tensors(rng) for _ in range(size)]
+    tensors = {spec.name: np.concatenate([row[spec.name] for row in rows]) for spec in INPUTS}
+    tensors[PRESENT.name][1:] = rng.integers(0, 2, tensors[PRESENT.name][1:].shape, np.uint8).astype(bool)
+    return tensors
+
+
+def reference(repository: Path, tensors: Tensors) -> dict[str, npt.NDArray[Any]]:
+    """What ONNX Runtime gives for a repository's model."""
+    session = onnxruntime.InferenceSession(repository / MODEL / "1" / "model.onnx")
+    names = [spec.name for spec in OUTPUTS]
+    return dict(zip(names, session.run(names, tensors), strict=True))
+
+
+def assert_equal(prediction: Prediction, expected: dict[str, npt.NDArray[Any]]) -> None:
+    for name, array in expected.items():
+        np.testing.assert_allclose(getattr(prediction, name), array, atol=1e-5, err_msg=name)
+    assert (prediction.model, prediction.model_version) == (MODEL, "1")
+
+
+@pytest.fixture(scope="module")
+def triton_address(model_repository: Path) -> Iterator[str]:
+    with serving(model_repository) as server:
+        yield server.grpc_address
+
+
+@pytest.mark.parametrize("size", [1, 3, 16])
+def test_in_process_gives_what_onnx_runtime_gives(model_repository: Path, size: int) -> None:
+    tensors = batch(size)
+    predictor = InProcessPredictor(model_repository, MODEL)
+    prediction = with_predictor(predictor, lambda p: p.predict(tensors, Deadline.after(10)))
+    assert_equal(prediction, reference(model_repository, tensors))
+
+
+@pytest.mark.parametrize("size", [1, 3, 16])
+def test_triton_gives_what_onnx_runtime_gives(model_repository: Path, triton_address: str, size: int) -> None:
+    tensors = batch(size, seed=size)
+    predictor = TritonPredictor(triton_address, MODEL)
+    prediction = with_predictor(predictor, lambda p: p.predict(tensors, Deadline.after(10)))
+    assert_equal(prediction, reference(model_repository, tensors))
+
+
+def test_many_requests_at_once_get_their_own_answers(model_repository: Path, triton_address: str) -> None:
+    requests = [batch(1, seed) for seed in range(24)]
+
+    async def use(predictor: Predictor) -> list[Prediction]:
+        return await asyncio.gather(*(predictor.predict(tensors, Deadline.after(20)) for tensors in requests))
+
+    predictions = with_predictor(TritonPredictor(triton_address, MODEL), use)
+    for tensors, prediction in zip(requests, predictions, strict=True):
+        assert_equal(prediction, reference(model_repository, tensors))
+
+
+@pytest.mark.parametrize("crop", ["face", "none"])
+def test_model_says_how_frames_are_cut(tmp_path: Path, crop: str) -> None:
+    predictor = InProcessPredictor(write_model(tmp_path, crop=crop), MODEL)
+    assert with_predictor(predictor, lambda p: p.describe(Deadline.after(1))) == ModelDescription(MODEL, crop)  # type: ignore[arg-type]
+
+
+def test_triton_says_how_frames_are_cut(triton_address: str) -> None:
+    predictor = TritonPredictor(triton_address, MODEL)
+    assert with_predictor(predictor, lambda p: p.describe(Deadline.after(5))) == ModelDescription(MODEL, "face")
+
+
+def start(predictor: Predictor) -> None:
+    with_predictor(predictor, lambda p: p.describe(Deadline.after(5)))
+
+
+def test_model_for_other_tensors_is_refused(tmp_path: Path) -> None:
+    repository = write_model(tmp_path, parameters=other_contract())
+    with pytest.raises(ContractMismatchError, match=f"'{MODEL}' was made for another .* sample_rate is 8000"):
+        start(InProcessPredictor(repository, MODEL))
+
+
+def test_model_for_other_tensors_in_triton_is_refused(tmp_path: Path) -> None:
+    repository = write_model(tmp_path, parameters=other_contract())
+    with serving(repository) as server, pytest.raises(ContractMismatchError, match="sample_rate is 8000"):
+        start(TritonPredictor(server.grpc_address, MODEL))
+
+
+def test_model_without_a_contract_is_refused(tmp_path: Path) -> None:
+    repository = write_model(tmp_path, parameters={})
+    path = repository / MODEL / "1" / "model.onnx"
+    path.write_bytes(path.read_bytes().replace(b"contract", b"contrast"))
+    with pytest.raises(ContractMismatchError, match="does not say which tensors"):
+        start(InProcessPredictor(repository, MODEL))
+
+
+def test_unknown_crop_mode_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ContractMismatchError, match=r"crop mode 'oval'.*face, none"):
+        start(InProcessPredictor(write_model(tmp_path, crop="oval"), MODEL))
+
+
+def test_missing_model_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ModelFileError, match=r"no model at .*absent"):
+        start(InProcessPredictor(tmp_path, "absent"))
+
+
+def test_damaged_model_is_named(tmp_path: Path) -> None:
+    path = write_model(tmp_path) / MODEL / "1" / "model.onnx"
+    path.write_bytes(path.read_bytes()[:1000])
+    with pytest.raises(ModelFileError, match="cannot be loaded"):
+        start(InProcessPredictor(tmp_path, MODEL))
+
+
+def test_newest_version_is_run(tmp_path: Path) -> None:
+    repository = write_model(tmp_path)
+    for version in ("9", "10"):
+        shutil.copytree(repository / MODEL / "1", repository / MODEL / version)
+    predictor = InProcessPredictor(repository, MODEL)
+    prediction = with_predictor(predictor, lambda p: p.predict(batch(1), Deadline.after(10)))
+    assert prediction.model_version == "10"
+
+
+def test_triton_that_does_not_listen_is_away_at_once() -> None:
+    [port] = free_ports(1)
+    predictor = TritonPredictor(f"dns:///127.0.0.1:{port}", MODEL)
+    with pytest.raises(ModelUnavailableError, match="cannot be reached"):
+        with_predictor(predictor, lambda p: p.predict(batch(1), Deadline.after(10)))
+
+
+def test_model_that_triton_lacks_is_away(triton_address: str) -> None:
+    predictor = TritonPredictor(triton_address, "absent")
+    with pytest.raises(ModelUnavailableError, match="no model 'absent' ready"):
+        with_predictor(predictor, lambda p: p.predict(batch(1), Deadline.after(10)))
+
+
+def test_deadline_in_the_past_is_not_sent(triton_address: str) -> None:
+    predictor = TritonPredictor(triton_address, MODEL)
+    with pytest.raises(ModelUnavailableError, match="within 0 s, the limit"):
+        with_predictor(predictor, lambda p: p.predict(batch(1), Deadline.after(0)))
+
+
+def test_output_that_is_no_number_is_not_an_answer() -> None:
+    outputs = {spec.name: spec.zeros() for spec in OUTPUTS}
+    outputs["logits"][0, 3] = np.nan
+    with pytest.raises(ModelUnavailableError, match="no usable output 'logits'"):
+        prediction_of(outputs, MODEL, "1")
+
+
+def test_mock_depends_on_each_clip_of_a_batch_alone() -> None:
+    tensors = batch(3)
+    alone = {name: array[1:2] for name, array in tensors.items()}
+    whole, part = (
+        with_predictor(make_predictor(Settings(mock=True)), lambda p, t=t: p.predict(t, Deadline.after(1)))  # type: ignore[misc]
+        for t in (tensors, alone)
+    )
+    np.testing.assert_array_equal(whole.probabilities[1:2], part.probabilities)
+    np.testing.assert_allclose(whole.probabilities.sum(axis=1), 1, atol=1e-6)
+    assert not np.array_equal(whole.probabilities[0], whole.probabilities[1])
