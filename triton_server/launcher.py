@@ -90,7 +90,6 @@ class TritonServer:
         self._stopping.clear()
         self._error = None
         self._set_state("starting")
-        # One thread for the whole life: the kernel ends the server with the thread that started it.
         self._thread = threading.Thread(
             target=self._supervise,
             args=(installation, workspace, [model.name for model in models]),
@@ -126,9 +125,11 @@ class TritonServer:
         """
         if self._thread is not None:
             self._thread.join(timeout_seconds)
+            if self._thread.is_alive():
+                return False
         if self._error is not None:
             raise self._error
-        return self._thread is None or not self._thread.is_alive()
+        return True
 
     def stop(self) -> None:
         """Let Triton finish what it was asked, end it, and remove what it left. Harmless when repeated."""

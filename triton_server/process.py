@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import threading
-from pathlib import Path
 
 from triton_server.installation import TritonInstallation
 from triton_server.options import LauncherOptions
@@ -23,16 +22,15 @@ class TritonProcess:
     def __init__(self, installation: TritonInstallation, workspace: Workspace, options: LauncherOptions) -> None:
         """Start it.
 
-        The calling thread must outlive the process: the kernel ends the process when that thread ends.
+        Args:
+            installation: The Triton to run.
+            workspace: Its folders.
+            options: What to serve, where.
         """
         self._exit_timeout = options.exit_timeout_seconds
         self._log = TritonLog({str(workspace.models): str(options.model_repository)})
         self._process = subprocess.Popen(
-            [
-                *(installation.python, "-I", "-S", Path(__file__).with_name("guard.py"), str(os.getpid())),
-                installation.server,
-                *_flags(workspace, options),
-            ],
+            [installation.server, *_flags(workspace, options)],
             env=installation.variables(),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

@@ -1,34 +1,28 @@
-"""The launcher's private folder: the backend folder and a view of the model repository, put together for one run.
-
-It also stands for everything else that a run leaves on the machine: the shared memory of Triton's Python backend
-carries the folder's name, and a lock tells a folder in use from one that a killed launcher left behind.
-"""
+"""The launcher's private folder: the backend folder and a view of the model repository, put together for one run."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
-import sys
+import subprocess
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import IO
 
+from triton_server import cleaner
 from triton_server.errors import ModelRepositoryError, TritonServerError
 from triton_server.installation import TritonInstallation
 
-if sys.platform != "win32":
-    import fcntl
-
 _PREFIX = "emotion-triton-"
-_SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 (where Linux keeps POSIX shared memory, not a temporary file)
 # Triton starts the stub through a shell without quoting, so a path that it passes on may hold nothing else.
 _PLAIN_PATH = re.compile(r"[\w./-]+", re.ASCII)
+_CLEANING_SECONDS = 15.0
 
 
 class Workspace:
-    """A temporary folder that is removed, with the shared memory named after it, when it is closed.
+    """A temporary folder that is removed, with everything that the run left on the machine, when it is closed.
 
     Attributes:
         backends: Triton's `--backend-directory`.
@@ -37,7 +31,7 @@ class Workspace:
     """
 
     def __init__(self, installation: TritonInstallation, models: Sequence[Path]) -> None:
-        """Make the folder and fill it, after removing what killed launchers left behind.
+        """Make the folder and fill it.
 
         Args:
             installation: The Triton that will use it.
@@ -47,11 +41,9 @@ class Workspace:
             TritonServerError: There is no fitting temporary folder, or it cannot be written to.
         """
         temporary = _temporary_folder()
-        for leftover in temporary.glob(f"{_PREFIX}*"):
-            _remove_unless_locked(leftover)
         try:
             self._folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=temporary))
-            self._lock = _lock(self._folder)
+            self._cleaner = self._start_cleaner(installation)
             self.backends = self._assemble_backends(installation)
             self.models = self._link_models(models)
         except OSError as error:
@@ -60,17 +52,25 @@ class Workspace:
     @property
     def shared_memory_prefix(self) -> str:
         """What the names of this run's shared memory regions must begin with."""
-        return _shared_memory_prefix(self._folder)
+        return cleaner.shared_memory_prefix(self._folder)
 
     def remove_shared_memory(self) -> None:
         """Remove what a killed server left in shared memory; call it when no server of this run is alive."""
-        _remove_shared_memory(self._folder)
+        cleaner.remove_shared_memory(self._folder)
 
     def close(self) -> None:
         """Remove everything."""
-        _remove(self._folder)
-        if self._lock is not None:
-            self._lock.close()
+        with contextlib.suppress(BrokenPipeError, subprocess.TimeoutExpired):
+            self._cleaner.communicate(b"clean up", timeout=_CLEANING_SECONDS)
+        # Where somebody killed the cleaner.
+        cleaner.clean(self._folder)
+
+    def _start_cleaner(self, installation: TritonInstallation) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            [installation.python, "-I", "-S", cleaner.__file__, str(os.getpid()), self._folder],
+            stdin=subprocess.PIPE,
+            start_new_session=True,
+        )
 
     def _assemble_backends(self, installation: TritonInstallation) -> Path:
         backends = self._folder / "backends"
@@ -121,6 +121,8 @@ def find_models(repository: Path, names: Sequence[str]) -> list[Path]:
             f"Model repository '{repository}' has no model with a config.pbtxt and a version folder."
         )
     for model in models:
+        if not _has_version(model):
+            raise ModelRepositoryError(f"Model '{model.name}' has no version folder with a file in '{model}'.")
         if not _PLAIN_PATH.fullmatch(model.name):
             raise ModelRepositoryError(
                 f"Model '{model.name}' cannot be served: its name may hold letters, digits, '_', '-' and '.'."
@@ -148,39 +150,3 @@ def _temporary_folder() -> Path:
         f"Triton needs a temporary folder whose path has no spaces and in which files may be executed; "
         f"neither '{tempfile.gettempdir()}' nor '/tmp' nor '/var/tmp' is one."
     )
-
-
-def _lock(folder: Path) -> IO[bytes] | None:
-    """Lock a folder for the life of this process; None where another process holds it."""
-    lock = (folder / "lock").open("wb")
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        lock.close()
-        return None
-    return lock
-
-
-def _remove_unless_locked(folder: Path) -> None:
-    try:
-        lock = _lock(folder)
-    except OSError:
-        # Another user's, or already being removed.
-        return
-    if lock is not None:
-        _remove(folder)
-        lock.close()
-
-
-def _remove(folder: Path) -> None:
-    _remove_shared_memory(folder)
-    shutil.rmtree(folder, ignore_errors=True)
-
-
-def _shared_memory_prefix(folder: Path) -> str:
-    return f"{folder.name}_"
-
-
-def _remove_shared_memory(folder: Path) -> None:
-    for region in _SHARED_MEMORY.glob(f"{_shared_memory_prefix(folder)}*"):
-        region.unlink(missing_ok=True)
