@@ -70,6 +70,10 @@ class Settings(BaseSettings):
     triton_grpc_port: int = Field(default=8001, ge=1, le=65_535, description="Port of Triton's gRPC service.")
     triton_metrics_port: int = Field(default=8002, ge=1, le=65_535, description="Port of Triton's metrics.")
     triton_http_port: int = Field(default=8003, ge=1, le=65_535, description="Port of Triton's HTTP service.")
+    triton_environment: Path = Field(
+        default=PROJECT_FOLDER / ".venv-triton",
+        description="Virtual environment of Triton's wheel; `python -m stack` starts Triton from it.",
+    )
     recorder_port: int = Field(
         default=8080,
         ge=1,

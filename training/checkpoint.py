@@ -159,7 +159,9 @@ def _load(path: Path, formats: tuple[str, ...], expected: str) -> dict[str, Any]
     try:
         data = torch.load(path, map_location="cpu", weights_only=True)
     except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError, KeyError) as error:
-        raise ModelFileError(f"{path} is damaged or no checkpoint: {str(error).splitlines()[0]}") from error
+        raise ModelFileError(
+            f"{path} is damaged or no checkpoint: {(str(error) or 'it is empty').splitlines()[0]}"
+        ) from error
     if not isinstance(data, dict) or data.get("format") not in formats:
         raise ModelFileError(f"{path} is not {expected}.")
     return data

@@ -68,19 +68,19 @@ class FaceModel(nn.Module):
         return {name: value for name, value in self.network.state_dict().items() if name.startswith("video")}
 
 
-def augmentations(side: int) -> augmentation.AugmentationSequential:
-    """Changes that leave an expression what it is; tints, since the faces that will be served are in colour."""
+def augmentations() -> augmentation.AugmentationSequential:
+    """Changes that leave an expression what it is, for pictures of the archive's own size."""
     return augmentation.AugmentationSequential(
         augmentation.RandomHorizontalFlip(p=0.5),
         augmentation.RandomAffine(degrees=12.0, translate=(0.08, 0.08), scale=(0.85, 1.15), p=0.9),
-        augmentation.RandomSharpness(sharpness=(0.0, 3.0), p=0.3 if side == FRAME_SIZE else 0.0),
+        augmentation.RandomSharpness(sharpness=(0.0, 3.0), p=0.3),
         augmentation.RandomGaussianNoise(std=0.03, p=0.3),
         augmentation.RandomErasing(scale=(0.02, 0.15), p=0.3),
     )
 
 
 def tint(pictures: Tensor) -> Tensor:
-    """Random brightness, contrast and colour cast of pictures [N, 3, H, W] in [0, 1]."""
+    """Random brightness, contrast and colour cast of [N, 3, H, W] in [0, 1]: served faces are in colour."""
     count = len(pictures)
     gain = 1 + 0.25 * (2 * torch.rand(count, 3, 1, 1) - 1)
     contrast = 1 + 0.3 * (2 * torch.rand(count, 1, 1, 1) - 1)
@@ -89,9 +89,8 @@ def tint(pictures: Tensor) -> Tensor:
     return (((pictures - mean) * contrast + mean) * gain + brightness).clamp(0, 1)
 
 
-def resize(grey: Tensor, side: int) -> Tensor:
-    """uint8 [N, 48, 48] to float [N, 3, side, side] in [0, 1]."""
-    pictures = grey[:, None].float() / 255
+def resize(pictures: Tensor, side: int) -> Tensor:
+    """Float [N, 1, H, W] to [N, 3, side, side]."""
     if pictures.shape[-1] != side:
         pictures = functional.interpolate(pictures, (side, side), mode="bilinear", align_corners=False)
     return pictures.expand(-1, 3, -1, -1)
@@ -102,7 +101,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("archive", type=Path, help="fer2013.zip")
     parser.add_argument("--output", type=Path, default=Path("runs/faces"), help="folder of video.pt and faces.json")
-    parser.add_argument("--stages", type=_stages, default="48x6,64x5,112x4", help="SIDExEPOCHS, comma-separated")
+    parser.add_argument("--stages", type=_stages, default="48x5,64x3,112x3", help="SIDExEPOCHS, comma-separated")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args(arguments)
     options.output.mkdir(parents=True, exist_ok=True)
@@ -142,12 +141,12 @@ def train_stage(model: FaceModel, stage: Stage, training: Faces, validation: Fac
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, rate, total_steps=steps * stage.epochs, pct_start=0.25, cycle_momentum=False
     )
-    augment = augmentations(stage.side)
+    augment = augmentations()
     for epoch in range(stage.epochs):
         model.train()
         started, total = time.monotonic(), 0.0
         for index in torch.randperm(len(labels))[: steps * _BATCH].view(steps, _BATCH):
-            batch = tint(augment(resize(pictures[index], stage.side)))
+            batch = tint(resize(augment(_unit(pictures[index])), stage.side))
             share = float(torch.distributions.Beta(_MIXUP, _MIXUP).sample())
             partner = torch.randperm(_BATCH)
             mixed = share * batch + (1 - share) * batch[partner]
@@ -174,12 +173,17 @@ def accuracy(model: FaceModel, faces: Faces, side: int) -> float:
     model.eval()
     right = 0
     for begin in range(0, len(faces.labels), _BATCH):
-        pictures = resize(torch.from_numpy(faces.pictures[begin : begin + _BATCH]), side)
+        pictures = resize(_unit(torch.from_numpy(faces.pictures[begin : begin + _BATCH])), side)
         with torch.autocast("cpu", torch.bfloat16):
             logits = model(pictures)
         predicted = torch.tensor(CLASSES)[logits[:, CLASSES].argmax(dim=1)]
         right += int((predicted == torch.from_numpy(faces.labels[begin : begin + _BATCH])).sum())
     return right / len(faces.labels)
+
+
+def _unit(grey: Tensor) -> Tensor:
+    """uint8 [N, H, W] to float [N, 1, H, W] in [0, 1]."""
+    return grey[:, None].float() / 255
 
 
 def _loss(logits: Tensor, labels: Tensor) -> Tensor:

@@ -1,0 +1,1 @@
+"""Triton and the gateway on one machine, by one command."""

@@ -1,0 +1,1 @@
+"""Network, data and the training loop."""

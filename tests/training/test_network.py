@@ -1,0 +1,136 @@
+"""The network has the sizes that were asked for, and a missing modality is really ignored."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from preprocessing.contract import FRAMES, LABELS, LOG_MEL, PRESENT
+from training.network import AudioBranch, EmotionNetwork, NetworkConfig, ResNet18, ServingNetwork, Temperatures
+from training.network.audio import FixedAveragePool
+from training.network.fusion import FUSIONS, HEADS, FusionName, HeadName
+
+VARIANTS: list[tuple[FusionName, HeadName]] = [
+    *((fusion, "concat") for fusion in FUSIONS if fusion != "xattn"),
+    *(("xattn", head) for head in HEADS),
+]
+every_variant = pytest.mark.parametrize(("fusion", "head"), VARIANTS)
+
+
+def parameters(module: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
+def random_clips(batch: int, present: tuple[bool, bool] = (True, True), seed: int = 0) -> tuple[Tensor, Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    return (
+        torch.randint(0, 256, (batch, *FRAMES.shape), generator=generator, dtype=torch.uint8),
+        torch.rand(batch, *LOG_MEL.shape, generator=generator) * 2 - 1,
+        torch.tensor([present]).expand(batch, *PRESENT.shape),
+    )
+
+
+def make(fusion: FusionName, head: HeadName) -> EmotionNetwork:
+    torch.manual_seed(0)
+    network = EmotionNetwork(NetworkConfig(fusion=fusion, xattn_head=head, dropout=0.0))
+    nn.init.normal_(network.missing_video)
+    nn.init.normal_(network.missing_audio)
+    return network
+
+
+def test_branches_have_exactly_the_parameters_that_were_asked_for() -> None:
+    assert parameters(AudioBranch()) == 154_720
+    assert parameters(ResNet18()) == 11_176_512
+
+
+@pytest.mark.parametrize(("head", "expected"), [("concat", 307_336), ("gated", 273_416)])
+def test_cross_attention_has_the_parameters_that_were_asked_for(head: HeadName, expected: int) -> None:
+    fusion = make("xattn", head).fusion
+    assert parameters(fusion) - fusion.missing_audio.numel() == expected
+
+
+def test_video_branch_carries_torchvisions_parameter_names() -> None:
+    names = set(ResNet18().state_dict())
+    assert {"conv1.weight", "bn1.running_mean", "layer2.0.downsample.0.weight", "layer4.1.bn2.bias"} <= names
+    assert len(names) == 120
+
+
+def test_fixed_average_pool_equals_torchs_adaptive_one() -> None:
+    x = torch.randn(2, 3, 16, 47)
+    torch.testing.assert_close(FixedAveragePool(16, 47, 4)(x), functional.adaptive_avg_pool2d(x, 4))
+
+
+@every_variant
+@pytest.mark.parametrize("missing", ["video", "audio"])
+def test_what_a_missing_modality_holds_changes_nothing(fusion: FusionName, head: HeadName, missing: str) -> None:
+    network = ServingNetwork(make(fusion, head), Temperatures()).eval()
+    present = (missing != "video", missing != "audio")
+    frames, log_mel, flags = random_clips(2, present)
+    other_frames, other_mel, _ = random_clips(2, present, seed=1)
+    with torch.inference_mode():
+        first = network(frames, log_mel, flags)
+        other = network(other_frames, log_mel, flags) if missing == "video" else network(frames, other_mel, flags)
+        both = network(frames, log_mel, torch.ones_like(flags))
+    for a, b in zip(first, other, strict=True):
+        torch.testing.assert_close(a, b)
+    assert not torch.allclose(first[1], both[1], atol=1e-4)
+
+
+@every_variant
+def test_every_parameter_learns(fusion: FusionName, head: HeadName) -> None:
+    network = make(fusion, head).train()
+    for present in ((True, True), (False, True), (True, False)):
+        output = network(*random_clips(2, present))
+        loss = output.logits.square().sum() + output.video_logits.square().sum() + output.audio_logits.square().sum()
+        loss.backward()
+    without = [name for name, p in network.named_parameters() if p.grad is None or not p.grad.any()]
+    assert [name for name in without if not name.endswith("attention.in_proj_bias")] == []
+
+
+@every_variant
+def test_one_batch_can_be_learned_by_heart(fusion: FusionName, head: HeadName) -> None:
+    network = make(fusion, head)
+    torch.manual_seed(1)
+    frames, audio = torch.rand(8, FRAMES.shape[0], 512), torch.rand(8, 128)
+    log_mel, present = torch.rand(8, *LOG_MEL.shape) * 2 - 1, torch.ones(8, 2, dtype=torch.bool)
+    labels = torch.arange(8)
+    optimizer = torch.optim.Adam(network.parameters(), lr=5e-3)
+    for _ in range(60):
+        output = network.fuse(frames, audio, log_mel, present)
+        loss = functional.cross_entropy(output.logits, labels)
+        loss = loss + functional.cross_entropy(output.video_logits, labels)
+        loss = loss + functional.cross_entropy(output.audio_logits, labels)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert (network.fuse(frames, audio, log_mel, present).logits.argmax(dim=1) == labels).all()
+
+
+def test_absent_clips_stay_out_of_batch_statistics() -> None:
+    network = make("gated", "concat").train()
+    before = network.video.bn1.running_mean.clone()
+    network(*random_clips(2, (False, True)))
+    torch.testing.assert_close(network.video.bn1.running_mean, before)
+
+
+@every_variant
+def test_attention_over_frames_sums_to_one_and_is_uniform_without_attention(fusion: FusionName, head: HeadName) -> None:
+    with torch.inference_mode():
+        attention = make(fusion, head).eval()(*random_clips(3)).frame_attention
+    torch.testing.assert_close(attention.sum(dim=1), torch.ones(3))
+    uniform = torch.full_like(attention, 1 / FRAMES.shape[0])
+    assert torch.allclose(attention, uniform, atol=1e-5) == (fusion != "xattn")
+
+
+def test_temperature_divides_the_logits_of_the_probabilities_only() -> None:
+    network = make("late", "concat").eval()
+    clips = random_clips(2)
+    with torch.inference_mode():
+        probabilities, logits, video, _, _ = ServingNetwork(network, Temperatures(2.0, 0.5, 1.0))(*clips)
+        plain = network(*clips)
+    torch.testing.assert_close(probabilities, torch.softmax(plain.logits / 2, dim=1))
+    torch.testing.assert_close(video, torch.softmax(plain.video_logits / 0.5, dim=1))
+    torch.testing.assert_close(logits, plain.logits)
+    assert probabilities.shape == (2, len(LABELS))
