@@ -74,8 +74,10 @@ def main() -> int:
     options = parse_arguments()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     received: list[int] = []
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda number, _: received.append(number))
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        # Windows, where the launcher only says that it cannot run, lacks one.
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), lambda number, _: received.append(number))
     server = TritonServer(options)
     try:
         server.start()

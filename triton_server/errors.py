@@ -36,14 +36,6 @@ class TritonStartError(TritonServerError):
 
 
 class ProbeError(TritonServerError):
-    """A test inference failed.
-
-    Attributes:
-        permanent: Whether Triton itself says that this instance will not recover.
-    """
+    """A test inference failed."""
 
     code = "triton_probe_failed"
-
-    def __init__(self, message: str, *, permanent: bool = False) -> None:
-        super().__init__(message)
-        self.permanent = permanent

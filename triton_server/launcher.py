@@ -229,9 +229,13 @@ class TritonServer:
     def _watch(self, process: TritonProcess, models: list[str]) -> str:
         """Watch a ready process until it is to stop or no longer serves; say why."""
         watched = [ModelWatch(self._probe(model)) for model in models]
+        dead: set[int] = set()
         while not self._stopping.wait(self.options.probe_interval_seconds):
             if not process.is_alive:
                 return process.end
+            dead_before, dead = dead, process.dead_stubs()
+            if dead & dead_before:
+                return "a stub process has ended"
             for model in watched:
                 failure = model.check(self.options.hang_timeout_seconds)
                 if failure and not self._stopping.is_set():

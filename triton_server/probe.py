@@ -31,8 +31,6 @@ _DTYPES = {
     "FP64": "float64",
 }
 _HEADER_LENGTH = "Inference-Header-Content-Length"
-_DEAD_STUB = "is not healthy"
-"""Part of what the Python backend answers once its stub is gone; nothing but a reload brings it back."""
 
 
 class ModelProbe:
@@ -117,8 +115,7 @@ class ModelProbe:
         finally:
             connection.close()
         if response.status != http.client.OK:
-            reason = _reason(content)
-            raise ProbeError(f"model '{self.model}' failed: {reason}", permanent=_DEAD_STUB in reason)
+            raise ProbeError(f"model '{self.model}' failed: {_reason(content)}")
         return content, int(response.headers.get(_HEADER_LENGTH, len(content)))
 
 
@@ -132,14 +129,14 @@ class ModelWatch:
             probe: Asks the model.
         """
         self._probe = probe
-        self._successes = -1
+        self._successes = 0
         self._last_success = time.monotonic()
 
     def check(self, hang_timeout_seconds: float) -> str | None:
         """Look once.
 
-        Inferences that somebody else asked for count like the launcher's own: under load nothing is added to it,
-        and a full queue that rejects the launcher's inference does not make a broken server.
+        Inferences that others asked for count like the launcher's own: where they succeed, nothing is added to the
+        load, and a full queue that rejects the launcher's inference does not make a broken server.
 
         Args:
             hang_timeout_seconds: Time without any success after which the model counts as broken.
@@ -148,16 +145,15 @@ class ModelWatch:
             What is wrong with the model, None when nothing is.
         """
         try:
-            successes = self._probe.successes()
-            if successes == self._successes:
+            before, self._successes = self._successes, self._probe.successes()
+            if self._successes == before:
                 self._probe.infer()
-                successes += 1
+                self._successes += 1
         except ProbeError as error:
-            if error.permanent or time.monotonic() - self._last_success > hang_timeout_seconds:
+            if time.monotonic() - self._last_success > hang_timeout_seconds:
                 return error.message
-            return None
-        self._successes = successes
-        self._last_success = time.monotonic()
+        else:
+            self._last_success = time.monotonic()
         return None
 
 

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import threading
+from pathlib import Path
 
 from triton_server.installation import TritonInstallation
 from triton_server.options import LauncherOptions
@@ -57,6 +58,21 @@ class TritonProcess:
         """How it ended, without a full stop."""
         code = self._process.poll()
         return f"it ended by signal {-code}" if code and code < 0 else f"it ended with exit code {code}"
+
+    def dead_stubs(self) -> set[int]:
+        """Process ids of stubs that have ended and that Triton has not taken note of.
+
+        A stub that Triton unloads is among them for a moment only, one that was killed stays. Test inferences
+        alone would not find it where a second instance of the model answers them.
+        """
+        found = set()
+        for process in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):
+                # proc_pid_stat(5): the name, in parentheses, may hold anything; state and parent follow it.
+                state, parent = (process / "stat").read_text().rpartition(")")[2].split()[:2]
+                if state == "Z" and int(parent) == self.pid:
+                    found.add(int(process.name))
+        return found
 
     def reason(self) -> str:
         """Why it could not start, in Triton's own words where it said anything, without a full stop."""

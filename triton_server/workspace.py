@@ -41,12 +41,13 @@ class Workspace:
             TritonServerError: There is no fitting temporary folder, or it cannot be written to.
         """
         temporary = _temporary_folder()
+        self._folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=temporary))
+        self._cleaner = self._start_cleaner(installation)
         try:
-            self._folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=temporary))
-            self._cleaner = self._start_cleaner(installation)
             self.backends = self._assemble_backends(installation)
             self.models = self._link_models(models)
         except OSError as error:
+            self.close()
             raise TritonServerError(f"The launcher cannot prepare its folder in '{temporary}': {error}.") from error
 
     @property

@@ -57,10 +57,24 @@ def test_predictions_work_again_within_ten_seconds_of_a_kill_and_none_is_wrong(
         wait_for(lambda: answers.failed, "the kill is felt")
         before = answers.right
         wait_for(lambda: answers.right > before, "requests are answered again", RECOVERY_SECONDS)
+        print(f"answered again {time.monotonic() - killed:.1f} s after the kill")
         assert time.monotonic() - killed < RECOVERY_SECONDS
         assert server.restarts == 1
         wait_for(lambda: server.state == "ready", "the launcher says so too", RECOVERY_SECONDS)
     assert answers.all_equal(expected)
+
+
+def test_one_dead_stub_of_two_is_noticed_while_the_other_answers(repository: Path) -> None:
+    config = repository / STANDIN / "config.pbtxt"
+    config.write_text(config.read_text().replace("count: 1", "count: 2"))
+    with serving(repository) as server, stream(server, random_inputs(1, seed=4)) as answers:
+        wait_for(lambda: answers.right, "requests are answered")
+        assert server.pid is not None
+        first, _ = descendants(server.pid, STUB)
+        first.kill()
+        wait_for(lambda: server.restarts == 1, "the dead stub is noticed")
+        before = answers.right
+        wait_for(lambda: answers.right > before, "requests are answered again")
 
 
 def test_a_hung_stub_is_replaced(repository: Path) -> None:
