@@ -9,7 +9,7 @@ PIP_INSTALL = .venv/bin/python -m pip install --quiet --disable-pip-version-chec
 # The Triton wheel exists for Linux on x86-64 only; elsewhere the gateway runs the model in its own process.
 TRITON_ENVIRONMENT := $(if $(filter Linux-x86_64,$(shell uname -sm | tr ' ' -)),.venv-triton/.installed)
 
-.PHONY: help run test lint format lock clean
+.PHONY: help run test train-environment lint format lock clean
 
 help:  ## Show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -19,6 +19,8 @@ run: .venv/.serving $(TRITON_ENVIRONMENT)  ## Start Triton and the gateway; Ctrl
 
 test: .venv/.development $(TRITON_ENVIRONMENT) browser  ## Run all tests
 	.venv/bin/python -m pytest $(ARGS)
+
+train-environment: .venv/.training  ## Install what training and exporting need
 
 lint: .venv/.development  ## Check style and types
 	.venv/bin/python -m ruff format --check .
@@ -44,9 +46,13 @@ clean:  ## Remove environments and caches, but no data, checkpoints or models
 	$(PIP_INSTALL) --editable .
 	touch .venv/.serving
 
+.venv/.training: pyproject.toml constraints.txt | .venv/bin/python
+	$(PIP_INSTALL) --editable '.[training,export]'
+	touch .venv/.serving .venv/.training
+
 .venv/.development: pyproject.toml constraints.txt | .venv/bin/python
 	$(PIP_INSTALL) --editable '.[development]'
-	touch .venv/.serving .venv/.development
+	touch .venv/.serving .venv/.training .venv/.development
 
 .venv-triton/.installed: triton_server/requirements.txt
 	$(PYTHON) -m venv .venv-triton

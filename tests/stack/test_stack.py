@@ -3,96 +3,18 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 import socket
-import subprocess
-import sys
-import threading
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
 import psutil
 import pytest
 
-from tests.gateway.running import PATIENCE, environment, wait_until
+from tests.gateway.running import PATIENCE, wait_until
+from tests.stack.running import START, Stack, predict, stack
 from tests.support.clips import draw
 from tests.support.data import data_path
-from tests.support.triton import free_ports, skip_without_triton
-
-START = 90.0
-"""Seconds that Triton, the workers and a first prediction may take on a busy machine."""
-
-
-@dataclass
-class Stack:
-    """A running `python -m stack`."""
-
-    process: subprocess.Popen[str]
-    address: str
-    lines: list[str] = field(default_factory=list)
-
-    @property
-    def output(self) -> str:
-        return "".join(self.lines)
-
-    def wait_for(self, text: str) -> None:
-        deadline = time.monotonic() + START
-        while text not in self.output and self.process.poll() is None and time.monotonic() < deadline:
-            time.sleep(0.05)
-        assert text in self.output, self.output
-
-    def interrupt(self) -> int:
-        """What Ctrl-C does: SIGINT to every process of the terminal's foreground group."""
-        os.killpg(self.process.pid, signal.SIGINT)
-        return self.process.wait(PATIENCE)
-
-
-@contextmanager
-def stack(**variables: str) -> Iterator[Stack]:
-    port, grpc, metrics, http = free_ports(4)
-    ports = {
-        "EMO_PORT": str(port),
-        "EMO_TRITON_GRPC_PORT": str(grpc),
-        "EMO_TRITON_METRICS_PORT": str(metrics),
-        "EMO_TRITON_HTTP_PORT": str(http),
-    }
-    process = subprocess.Popen(
-        [sys.executable, "-m", "stack"],
-        env=environment(**(ports | variables)),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
-    running = Stack(process, f"http://127.0.0.1:{(ports | variables)['EMO_PORT']}")
-    reader = threading.Thread(target=lambda: running.lines.extend(process.stdout or ()))
-    reader.start()
-    try:
-        yield running
-    finally:
-        if process.poll() is None:
-            process.kill()
-        process.wait()
-        reader.join(PATIENCE)
-        assert process.stdout is not None
-        process.stdout.close()
-
-
-def predict(address: str, clip: bytes) -> httpx.Response:
-    return httpx.post(f"{address}/predict", files={"file": ("clip", clip)}, timeout=PATIENCE)
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[Stack]:
-    skip_without_triton()
-    with stack() as started:
-        started.wait_for("A prediction works (emotion_int8)")
-        yield started
+from tests.support.triton import skip_without_triton
 
 
 @pytest.mark.parametrize("emotion", ["disgust", "neutral"])

@@ -1,0 +1,68 @@
+"""The model that is in the repository says the same over REST, over gRPC, and in this process."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tritonclient import grpc
+
+from preprocessing import contract
+from preprocessing.clip import read_clip
+from tests.stack.running import Stack, predict
+from tests.support.data import data_path
+from tests.triton_server.client import ask_onnxruntime, ask_triton, random_inputs, triton_inputs
+
+MODEL = "emotion_int8"
+MODEL_FILE = Path(__file__).parents[2] / "model_repository" / MODEL / "1" / "model.onnx"
+CLIPS = [
+    "clips/01-01-01-01-01-01-01.mp4",
+    "clips/01-01-07-02-02-01-01.mp4",
+    "clips/chrome_a01_disgust_avc1.mp4",
+    "clips/chrome_a01_disgust_vp8.webm",
+    "clips/chrome_a01_neutral_vp9.webm",
+    "clips/face_noface.mov",
+    "clips/fire2.mp4",
+    "clips/no_duration.webm",
+    "clips/var_fps_video.mp4",
+    "clips/woman2.mp4",
+    "ravdess_speech/Actor_02/03-01-03-01-01-01-02.flac",
+]
+
+
+@pytest.mark.parametrize("name", CLIPS)
+def test_a_clip_gets_the_same_probabilities_everywhere(running: Stack, name: str) -> None:
+    path = data_path(name)
+    tensors = read_clip(path).tensors()
+    expected = ask_onnxruntime(MODEL_FILE, tensors)
+    with grpc.InferenceServerClient(running.triton_address) as client:
+        direct = ask_triton(client, MODEL, tensors)
+    for output in contract.OUTPUTS:
+        np.testing.assert_allclose(direct[output.name], expected[output.name], atol=1e-5)
+    answer = predict(running.address, path.read_bytes()).json()
+    np.testing.assert_allclose(np.array(answer["probs"]) / 100, expected[contract.PROBABILITIES.name][0], atol=1e-5)
+    assert (answer["frame_attention"] is None) == (not answer["modalities"]["video"])
+    if answer["frame_attention"] is not None:
+        np.testing.assert_allclose(answer["frame_attention"], expected[contract.FRAME_ATTENTION.name][0], atol=1e-5)
+
+
+@pytest.mark.parametrize("batch", [1, 3, 16])
+def test_random_tensors_get_the_same_answers_from_triton_and_onnx_runtime(running: Stack, batch: int) -> None:
+    tensors = random_inputs(batch, seed=batch)
+    with grpc.InferenceServerClient(running.triton_address) as client:
+        direct = ask_triton(client, MODEL, tensors)
+    expected = ask_onnxruntime(MODEL_FILE, tensors)
+    for output in contract.OUTPUTS:
+        np.testing.assert_allclose(direct[output.name], expected[output.name], atol=1e-5)
+
+
+def test_the_classification_extension_names_the_labels(running: Stack) -> None:
+    tensors = random_inputs(1, seed=5)
+    name = contract.PROBABILITIES.name
+    with grpc.InferenceServerClient(running.triton_address) as client:
+        requested = [grpc.InferRequestedOutput(name, class_count=len(contract.LABELS))]
+        found = client.infer(MODEL, triton_inputs(tensors), outputs=requested).as_numpy(name)
+    named = [entry.decode().split(":")[2] for entry in found.ravel()]
+    order = np.argsort(-ask_onnxruntime(MODEL_FILE, tensors)[name][0])
+    assert named == [contract.LABELS[index] for index in order]

@@ -1,0 +1,42 @@
+"""What the documents say is there is there: links, make targets, commands, ports."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from pathlib import Path
+
+import pytest
+
+from gateway.settings import Settings
+
+ROOT = Path(__file__).parents[1]
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("*_server/*.md")])
+each_document = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+
+
+@each_document
+def test_every_link_to_a_file_leads_somewhere(document: Path) -> None:
+    links = re.findall(r"\]\((?!https?:)([^)#]+)", document.read_text())
+    assert [link for link in links if not (document.parent / link).exists()] == []
+
+
+@each_document
+def test_every_make_target_exists(document: Path) -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    named = set(re.findall(r"(?:^|`)make ([a-z-]+)", document.read_text(), re.MULTILINE))
+    assert named - targets == set()
+
+
+@each_document
+def test_every_python_module_that_is_run_exists(document: Path) -> None:
+    modules = set(re.findall(r"python -m ([a-z_.]+[a-z_])", document.read_text())) - {"venv", "pip"}
+    assert [module for module in modules if importlib.util.find_spec(module) is None] == []
+
+
+def test_ports_and_variables_of_the_readme_are_those_of_the_settings() -> None:
+    rows = re.findall(r"^\| (\d+) \| `EMO_(\w+)` \|", (ROOT / "README.md").read_text(), re.MULTILINE)
+    assert len(rows) == 6
+    assert {name.lower(): int(port) for port, name in rows} == {
+        name.lower(): Settings.model_fields[name.lower()].default for _, name in rows
+    }
