@@ -22,7 +22,7 @@ def librosa_decibels(waveform: Waveform) -> npt.NDArray[np.float64]:
     power = librosa.feature.melspectrogram(
         y=waveform.astype(np.float64), sr=SAMPLE_RATE, n_fft=FFT_SIZE, hop_length=HOP_LENGTH, n_mels=MEL_BINS
     )
-    return librosa.power_to_db(power, ref=np.max, top_db=DECIBEL_FLOOR)
+    return np.asarray(librosa.power_to_db(power, ref=np.max, top_db=DECIBEL_FLOOR))
 
 
 def decibels(scaled: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:

@@ -61,7 +61,7 @@ def drawing(index: int, width: int, height: int) -> npt.NDArray[np.uint8]:
 def drawn_index(picture: npt.NDArray[np.uint8]) -> int:
     """Which frame a picture shows, however it was coded and resized."""
     third = picture.shape[1] // 3
-    tens, ones = picture[:, :third].mean(), picture[:, -third:].mean()
+    tens, ones = float(picture[:, :third].mean()), float(picture[:, -third:].mean())
     return 10 * round((tens - _DARKEST) / _STEP) + round((ones - _DARKEST) / _STEP)
 
 
@@ -70,17 +70,17 @@ def noise(seconds: float, sample_rate: int, seed: int = 0) -> npt.NDArray[np.flo
     return np.random.default_rng(seed).uniform(-0.2, 0.2, round(seconds * sample_rate)).astype(np.float32)
 
 
-def draw(clip: Drawn | None = None, **changes: Any) -> bytes:
+def draw(**changes: Any) -> bytes:
     """Encode a clip.
 
     Args:
-        clip: What to draw; the default is a short matroska file with both tracks, losslessly coded.
-        **changes: Fields of `Drawn` that differ from the default.
+        **changes: Fields of `Drawn` that differ from its defaults, a short matroska file with both tracks,
+            losslessly coded.
 
     Returns:
         The file's bytes.
     """
-    clip = Drawn(**changes) if clip is None else clip
+    clip = Drawn(**changes)
     buffer = io.BytesIO()
     with av.open(buffer, "w", format=clip.container) as container:
         video = audio = None
