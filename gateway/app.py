@@ -13,6 +13,7 @@ from starlette.middleware.cors import CORSMiddleware
 from gateway.decode_worker import decode_clip
 from gateway.decoding import DecodePool, DecodeTask
 from gateway.error_responses import install_error_handlers
+from gateway.keys import make_key_ring
 from gateway.middleware import REQUEST_ID_HEADER, RequestContextMiddleware
 from gateway.predictors import make_predictor
 from gateway.readiness import Readiness
@@ -33,10 +34,13 @@ def create_app(settings: Settings, decode_task: DecodeTask = decode_clip) -> Fas
     Args:
         settings: The settings.
         decode_task: What a decode worker does with a clip. Tests pass one that misbehaves.
+
+    Raises:
+        InsecureSettingsError: The settings would let anybody in.
     """
     pool = DecodePool(settings, decode_task)
     predictor = make_predictor(settings)
-    services = Services(settings, pool, predictor, Readiness(settings, predictor, pool))
+    services = Services(settings, pool, predictor, Readiness(settings, predictor, pool), make_key_ring(settings))
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -68,7 +72,7 @@ def create_app(settings: Settings, decode_task: DecodeTask = decode_clip) -> Fas
         CORSMiddleware,
         allow_origins=settings.allowed_origins,
         allow_methods=["GET", "POST"],
-        allow_headers=[REQUEST_ID_HEADER, "Content-Type"],
+        allow_headers=[REQUEST_ID_HEADER, "Content-Type", "X-API-Key", "Authorization"],
         expose_headers=[REQUEST_ID_HEADER, "Retry-After"],
     )
     install_error_handlers(app)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from http import HTTPStatus
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -40,6 +41,8 @@ def error_response(
     all_headers = dict(headers or {})
     if policy.retry_after is not None:
         all_headers["Retry-After"] = str(policy.retry_after)
+    if policy.status == HTTPStatus.UNAUTHORIZED:
+        all_headers["WWW-Authenticate"] = "Bearer"
     if policy.closes:
         all_headers["Connection"] = "close"
     return JSONResponse(body, policy.status, headers=all_headers)

@@ -12,6 +12,18 @@ from typing import Final
 from preprocessing.errors import EmotionError
 
 
+class InsecureSettingsError(EmotionError):
+    """The settings would let anybody in."""
+
+    code = "insecure_settings"
+
+
+class UnauthorizedError(EmotionError):
+    """The caller has no valid API key."""
+
+    code = "unauthorized"
+
+
 class UnsupportedContentTypeError(EmotionError):
     """The body is not a form."""
 
@@ -109,6 +121,7 @@ class ErrorPolicy:
 
 POLICIES: Final[dict[str, ErrorPolicy]] = {
     "bad_form": ErrorPolicy(400, "The multipart form is broken or cut off."),
+    "unauthorized": ErrorPolicy(401, "The API key is missing or not valid."),
     "not_found": ErrorPolicy(404, "There is nothing under this path."),
     "method_not_allowed": ErrorPolicy(405, "The path does not answer this method."),
     "upload_timeout": ErrorPolicy(408, "The upload did not arrive in time.", closes=True),

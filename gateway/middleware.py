@@ -76,6 +76,7 @@ class RequestContextMiddleware:
                     "method": scope["method"],
                     "route": getattr(route, "path", None),
                     "status": status,
+                    "caller": scope.get("state", {}).get("caller"),
                     "milliseconds": round(1000 * (time.perf_counter() - begin), 1),
                 },
             )

@@ -8,6 +8,7 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from gateway.decoding import DecodePool
+from gateway.keys import KeyRing
 from gateway.predictors import Predictor
 from gateway.readiness import Readiness
 from gateway.settings import Settings
@@ -22,12 +23,14 @@ class Services:
         pool: Decodes clips.
         predictor: Computes probabilities.
         readiness: Knows whether the model answers.
+        keys: Knows who may call.
     """
 
     settings: Settings
     pool: DecodePool
     predictor: Predictor
     readiness: Readiness
+    keys: KeyRing
 
 
 def _services(request: Request) -> Services:

@@ -138,6 +138,17 @@ class Settings(BaseSettings):
         default=15.0, ge=0, description="Longest time for requests in flight to finish after SIGTERM, in seconds."
     )
 
+    api_keys: CommaSeparated = Field(
+        default_factory=list,
+        description=(
+            "Valid API keys, between commas, each `<name>:<SHA-256>` as `python -m gateway.keys <name>` prints it; "
+            "without any, no key is asked for."
+        ),
+    )
+    allow_anonymous: bool = Field(
+        default=False,
+        description="Start without keys although other machines can reach the address.",
+    )
     cors_origins: CommaSeparated = Field(
         default_factory=list,
         description="Origins, between commas, whose pages may call the API; the default is the local recorder's.",

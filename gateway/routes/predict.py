@@ -7,6 +7,7 @@ from typing import Any
 
 from fastapi import APIRouter, Request
 
+from gateway.authentication import Caller
 from gateway.deadline import Deadline
 from gateway.disconnect import run_while_connected
 from gateway.errors import POLICIES
@@ -48,7 +49,7 @@ _FORM: dict[str, Any] = {
     responses=error_responses(code for code in POLICIES if code not in _NEVER_ANSWERED),
     openapi_extra=_FORM,
 )
-async def predict(request: Request, services: ServicesDependency) -> PredictResponse:
+async def predict(request: Request, services: ServicesDependency, _: Caller) -> PredictResponse:
     """Estimate which emotion is expressed in a clip.
 
     The three seconds at the centre are read. A clip without video, or without audio, is answered, too, and the

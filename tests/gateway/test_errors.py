@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import gateway.errors
-from gateway.errors import POLICIES, policy_of
+from gateway.errors import POLICIES, InsecureSettingsError, policy_of
 from preprocessing.errors import EmotionError, MediaError
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "API.md"
@@ -19,6 +19,7 @@ def subclasses(base: type[EmotionError]) -> set[type[EmotionError]]:
 
 def test_every_error_of_gateway_and_media_has_its_own_answer() -> None:
     ours = {error for error in subclasses(EmotionError) if error.__module__ == gateway.errors.__name__}
+    ours.remove(InsecureSettingsError)  # ends the start: no client ever gets it
     for error in ours | subclasses(MediaError):
         assert error.code in POLICIES, error
 

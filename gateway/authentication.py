@@ -1,0 +1,41 @@
+"""Who is calling, before anything of the body is read."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import Depends, Request, Security
+from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
+
+from gateway.errors import UnauthorizedError
+from gateway.keys import ANONYMOUS
+from gateway.services import ServicesDependency
+
+_header = APIKeyHeader(name="X-API-Key", auto_error=False, description="Asked for where the server has keys.")
+_bearer = HTTPBearer(auto_error=False, description="The same key, as a bearer token.")
+
+
+def _caller(
+    request: Request,
+    services: ServicesDependency,
+    header: Annotated[str | None, Security(_header)],
+    bearer: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)],
+) -> str:
+    """The name of the caller's key.
+
+    Raises:
+        UnauthorizedError: The server asks for a key, and there is none or a wrong one.
+    """
+    if services.keys.is_empty:
+        return ANONYMOUS
+    key = header or (bearer.credentials if bearer is not None else None)
+    if key is None:
+        raise UnauthorizedError("This server asks for an API key in the header X-API-Key; the request has none.")
+    name = services.keys.name_of(key)
+    if name is None:
+        raise UnauthorizedError("The API key of the request is not valid.")
+    request.state.caller = name
+    return name
+
+
+Caller = Annotated[str, Depends(_caller)]
