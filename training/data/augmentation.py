@@ -1,0 +1,91 @@
+"""Changes to whole batches of samples in training, on whatever device they are."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import torch
+from kornia import augmentation
+from torch import Tensor
+
+from preprocessing.contract import FRAMES, LOG_MEL, PRESENT
+from training.data.spectrograms import SpectrogramChanges, change_spectrograms
+
+MODALITY_DROPOUT: Final = 0.15
+"""Share of samples that lose their video, and as many others their audio."""
+
+_JOINT_CHANGES: Final = SpectrogramChanges(time_mask=20, mel_mask=6)
+
+
+class Augmentation:
+    """Changes that leave an emotion what it is: of pictures by Kornia, and of sound.
+
+    All frames of a clip are changed alike. The tint is for faces from grey pictures: those served are in colour.
+    """
+
+    def __init__(self) -> None:
+        self._pictures = augmentation.VideoSequential(
+            augmentation.RandomHorizontalFlip(p=0.5),
+            augmentation.RandomAffine(degrees=10.0, translate=(0.06, 0.06), scale=(0.9, 1.15), p=0.9),
+            augmentation.ColorJiggle(brightness=0.2, contrast=0.25, saturation=0.2, hue=0.03, p=0.8),
+            augmentation.RandomGaussianBlur(kernel_size=(5, 5), sigma=(0.3, 1.5), p=0.3),
+            augmentation.RandomErasing(scale=(0.02, 0.12), p=0.2),
+            data_format="BTCHW",
+            same_on_frame=True,
+        )
+
+    def __call__(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Change pictures and sound of a batch; frames become float [B, 8, 112, 112, 3] in [0, 255]."""
+        return batch | {
+            FRAMES.name: self._frames(batch[FRAMES.name]),
+            LOG_MEL.name: change_spectrograms(batch[LOG_MEL.name], _JOINT_CHANGES),
+        }
+
+    def _frames(self, frames: Tensor) -> Tensor:
+        """Change frames [B, 8, H, W, 3] in [0, 255], all of a clip alike; float, same shape and range."""
+        pictures = self._pictures(frames.movedim(-1, 2).float() / 255)
+        gain = 1 + 0.2 * (2 * torch.rand(len(frames), 1, 3, 1, 1, device=frames.device) - 1)
+        tinted: Tensor = 255 * (pictures * gain).clamp(0, 1)
+        return tinted.movedim(2, -1)
+
+
+def mix(
+    batch: dict[str, Tensor], names: tuple[str, ...], targets: Tensor, strength: float
+) -> tuple[dict[str, Tensor], Tensor]:
+    """Mix each sample with another that has the same modalities (mixup, Zhang et al. 2017, arXiv 1710.09412).
+
+    Args:
+        batch: Tensors by name, with `present`.
+        names: Which of them are mixed; floating point.
+        targets: float [B, 8].
+        strength: Both parameters of the beta distribution of the share; 0 for none.
+
+    Returns:
+        The batch and the targets, mixed in the same shares.
+    """
+    if not strength:
+        return batch, targets
+    count = len(targets)
+    partner = torch.randperm(count, device=targets.device)
+    share = torch.distributions.Beta(strength, strength).sample((count,)).to(targets.device)
+    alike = (batch[PRESENT.name] == batch[PRESENT.name][partner]).all(dim=1)
+    share = torch.where(alike, share, torch.ones_like(share))
+
+    def mixed(values: Tensor) -> Tensor:
+        weight = share.view(-1, *[1] * (values.dim() - 1))
+        return weight * values + (1 - weight) * values[partner]
+
+    return batch | {name: mixed(batch[name]) for name in names}, mixed(targets)
+
+
+def drop_modalities(present: Tensor, share: float = MODALITY_DROPOUT) -> Tensor:
+    """Take video from some samples and audio from others; none that had both loses both.
+
+    Args:
+        present: bool [B, 2].
+        share: Probability for each modality.
+    """
+    draw = torch.rand(len(present), device=present.device)
+    lost = torch.stack((draw < share, draw > 1 - share), dim=1)
+    both = present.all(dim=1, keepdim=True)
+    return present & ~(lost & both)

@@ -1,0 +1,70 @@
+"""Unchanged contract inputs for the export: what INT8 is calibrated with, and what it is measured with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from preprocessing.contract import INPUTS
+from training.data.cache import open_cache
+from training.data.pairing import TRAINING, VALIDATION
+from training.data.samples import LABEL, ClipSamples
+from training.data.splits import split_clips
+
+Arrays = dict[str, npt.NDArray[Any]]
+
+_BATCH = 16
+
+
+def calibration_batches(cache_dir: Path, count: int, seed: int) -> Iterator[Arrays]:
+    """Clips of training actors and training faces.
+
+    Args:
+        cache_dir: Folder written by `training.prepare`.
+        count: How many clips, at most as many as there are.
+        seed: Seed of the choice.
+
+    Yields:
+        Contract inputs by name, each with a batch dimension.
+
+    Raises:
+        CacheError: There is no prepared data.
+    """
+    for batch, _ in _batches(cache_dir, "training", count, seed):
+        yield batch
+
+
+def heldout_batches(
+    cache_dir: Path, count: int | None = None, seed: int = 0
+) -> Iterator[tuple[Arrays, npt.NDArray[np.int64]]]:
+    """Clips of validation actors and validation faces.
+
+    Args:
+        cache_dir: Folder written by `training.prepare`.
+        count: How many clips at most; all by default.
+        seed: Seed of the choice, and of faces.
+
+    Yields:
+        Contract inputs by name with a batch dimension, and labels int64 [B].
+
+    Raises:
+        CacheError: There is no prepared data.
+    """
+    yield from _batches(cache_dir, "validation", count, seed)
+
+
+def _batches(
+    cache_dir: Path, part: str, count: int | None, seed: int
+) -> Iterator[tuple[Arrays, npt.NDArray[np.int64]]]:
+    cache = open_cache(cache_dir)
+    index = split_clips(cache, "subject").parts()[part]
+    chosen = np.random.default_rng(seed).permutation(index)[:count]
+    samples = ClipSamples(cache, chosen, TRAINING if part == "training" else VALIDATION, seed=seed)
+    for begin in range(0, len(samples), _BATCH):
+        clips = [samples.arrays(place) for place in range(begin, min(begin + _BATCH, len(samples)))]
+        batch = {spec.name: np.stack([clip[spec.name] for clip in clips]) for spec in INPUTS}
+        yield batch, np.array([clip[LABEL] for clip in clips], np.int64)

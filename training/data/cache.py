@@ -1,0 +1,223 @@
+"""Decoded clips on disk, so that each clip is decoded once and training reads memory-mapped arrays.
+
+A cache is a folder: `clips.jsonl` with one line a file in the order of the arrays' rows, `frames.npy` and
+`waveforms.npy` with the clips' tensors, and, for voices that are paired with faces from elsewhere, `faces.npz`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from preprocessing.contract import FRAMES, WINDOW_SAMPLES, CropMode
+from preprocessing.errors import EmotionError
+
+_CLIPS: Final = "clips.jsonl"
+_FRAMES: Final = "frames.npy"
+_WAVEFORMS: Final = "waveforms.npy"
+_FACES: Final = "faces.npz"
+
+
+class CacheError(EmotionError):
+    """Prepared data is missing, or was prepared otherwise than it is asked for."""
+
+    code = "bad_cache"
+
+
+@dataclass(frozen=True)
+class ClipRecord:
+    """One file of the cache.
+
+    Attributes:
+        file: Path below the data set's folder.
+        size: Bytes, by which a changed file is noticed.
+        digest: SHA-256 of the bytes; equal for byte-identical files.
+        take: Equal for files that show the same performance.
+        label: Index into the contract's labels.
+        actor: Number of the speaker.
+        crop: How frames were cut.
+        video: Whether its frames are there.
+        audio: Whether its sound is there.
+        error: Why the file is left out; empty where it is usable.
+    """
+
+    file: str
+    size: int
+    digest: str
+    take: str
+    label: int
+    actor: int
+    crop: CropMode
+    video: bool = False
+    audio: bool = False
+    error: str = ""
+
+
+@dataclass(frozen=True)
+class FaceStore:
+    """Faces that are paired with voices.
+
+    Attributes:
+        pictures: uint8 [N, 48, 48], grey.
+        labels: int64 [N], indices into the contract's labels.
+        parts: int64 [N], 0 training, 1 validation, 2 test.
+    """
+
+    pictures: npt.NDArray[np.uint8]
+    labels: npt.NDArray[np.int64]
+    parts: npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Cache:
+    """Usable clips, memory-mapped.
+
+    Attributes:
+        folder: Where it lies.
+        records: What each usable clip is.
+        rows: int64 [N], the row of each usable clip in the arrays.
+        frames: uint8 [rows, 8, 112, 112, 3].
+        waveforms: float32 [rows, 48000].
+        faces: Faces for voices, or None where clips bring their own frames.
+    """
+
+    folder: Path
+    records: tuple[ClipRecord, ...]
+    rows: npt.NDArray[np.int64]
+    frames: npt.NDArray[np.uint8]
+    waveforms: npt.NDArray[np.float32]
+    faces: FaceStore | None
+
+    @property
+    def labels(self) -> npt.NDArray[np.int64]:
+        """int64 [N]."""
+        return np.array([record.label for record in self.records], np.int64)
+
+    @property
+    def actors(self) -> npt.NDArray[np.int64]:
+        """int64 [N]."""
+        return np.array([record.actor for record in self.records], np.int64)
+
+    @property
+    def crop(self) -> CropMode:
+        """How the clips' frames were cut; faces that are paired with voices are cut around the face."""
+        return self.records[0].crop
+
+
+def open_cache(folder: Path) -> Cache:
+    """Open prepared data for reading.
+
+    Raises:
+        CacheError: There is none, or nothing in it is usable.
+    """
+    if not (folder / _CLIPS).is_file():
+        raise CacheError(f"{folder} holds no prepared data: run `python -m training.prepare` on the data set first.")
+    records = read_records(folder)
+    rows = [row for row, record in enumerate(records) if not record.error]
+    if not rows:
+        raise CacheError(f"None of the {len(records)} files prepared in {folder} is usable.")
+    return Cache(
+        folder=folder,
+        records=tuple(records[row] for row in rows),
+        rows=np.array(rows, np.int64),
+        frames=np.load(folder / _FRAMES, mmap_mode="r"),
+        waveforms=np.load(folder / _WAVEFORMS, mmap_mode="r"),
+        faces=_read_faces(folder / _FACES),
+    )
+
+
+def read_records(folder: Path) -> list[ClipRecord]:
+    """What is in the cache by row; an incomplete last line, left by an interruption, is dropped."""
+    if not (folder / _CLIPS).is_file():
+        return []
+    records = []
+    for line in (folder / _CLIPS).read_text().splitlines():
+        try:
+            records.append(ClipRecord(**json.loads(line)))
+        except json.JSONDecodeError:
+            break
+    return records
+
+
+class CacheWriter:
+    """Adds clips to a cache, each complete before the next; may be interrupted anywhere."""
+
+    def __init__(self, folder: Path, *, keep: Iterable[int], capacity: int) -> None:
+        """Open a cache for more clips.
+
+        Args:
+            folder: Folder of the cache; it is made.
+            keep: Rows that stay; others, whose files changed or are gone, are dropped.
+            capacity: Clips that the arrays must have room for, beside those that stay.
+        """
+        folder.mkdir(parents=True, exist_ok=True)
+        self._folder = folder
+        rows = list(keep)
+        records = read_records(folder)
+        capacity += len(rows)
+        self._frames = _resized(folder / _FRAMES, rows, (capacity, *FRAMES.shape), np.dtype(FRAMES.dtype))
+        self._waveforms = _resized(folder / _WAVEFORMS, rows, (capacity, WINDOW_SAMPLES), np.dtype(np.float32))
+        temporary = folder / f"{_CLIPS}.new"
+        temporary.write_text("".join(_line(records[row]) for row in rows))
+        temporary.replace(folder / _CLIPS)
+        self._next = len(rows)
+
+    def add(
+        self,
+        record: ClipRecord,
+        frames: npt.NDArray[np.uint8] | None,
+        waveform: npt.NDArray[np.float32] | None,
+    ) -> None:
+        """Write one clip: its tensors first, so that a line in the index always has them."""
+        if frames is not None:
+            self._frames[self._next] = frames
+        if waveform is not None:
+            self._waveforms[self._next] = waveform
+        with (self._folder / _CLIPS).open("a") as index:
+            index.write(_line(record))
+        self._next += 1
+
+
+def write_faces(folder: Path, faces: FaceStore) -> None:
+    """Put faces beside the voices of a cache."""
+    folder.mkdir(parents=True, exist_ok=True)
+    temporary = folder / f"new-{_FACES}"
+    np.savez(temporary, pictures=faces.pictures, labels=faces.labels, parts=faces.parts)
+    temporary.replace(folder / _FACES)
+
+
+def holds_faces(folder: Path) -> bool:
+    """Whether a cache pairs voices with faces from elsewhere."""
+    return (folder / _FACES).is_file()
+
+
+def _read_faces(path: Path) -> FaceStore | None:
+    if not path.is_file():
+        return None
+    with np.load(path) as arrays:
+        return FaceStore(arrays["pictures"], arrays["labels"], arrays["parts"])
+
+
+def _resized(path: Path, rows: list[int], shape: tuple[int, ...], dtype: np.dtype[Any]) -> npt.NDArray[Any]:
+    """A writable memory-mapped array whose first rows are those kept; rows never written take no disk."""
+    old = np.load(path, mmap_mode="r+") if path.is_file() else None
+    if old is not None and old.shape == shape and rows == list(range(len(rows))):
+        return np.asarray(old)
+    temporary = path.with_suffix(".new")
+    new = np.lib.format.open_memmap(temporary, "w+", dtype, shape)
+    if old is not None:
+        for to, row in enumerate(rows):
+            new[to] = old[row]
+    new.flush()
+    temporary.replace(path)
+    return np.asarray(np.load(path, mmap_mode="r+"))
+
+
+def _line(record: ClipRecord) -> str:
+    return json.dumps(asdict(record)) + "\n"

@@ -1,0 +1,94 @@
+"""Samples as the network takes them, out of a cache: clips with their own frames, or voices with faces."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from preprocessing.contract import FRAMES, LOG_MEL, PRESENT
+from preprocessing.log_mel import log_mel
+from training.data.cache import Cache
+from training.data.motion import moving_face
+from training.data.pairing import TRAINING, matching_faces
+
+LABEL = "label"
+
+
+class ClipSamples(Dataset[dict[str, Tensor]]):
+    """Some clips of a cache, unchanged: the contract's inputs and a label.
+
+    Where the cache holds faces for its voices, each voice gets one of the same emotion.
+    """
+
+    def __init__(
+        self,
+        cache: Cache,
+        index: npt.NDArray[np.int64],
+        part: int = TRAINING,
+        *,
+        seed: int = 0,
+        fresh: bool = False,
+    ) -> None:
+        """Choose clips.
+
+        Args:
+            cache: Prepared data.
+            index: Which of its usable clips.
+            part: Which faces voices may get: `pairing.TRAINING`, `VALIDATION` or `TEST`.
+            seed: Seed of faces and motion.
+            fresh: Give a voice another face and motion whenever it is asked for, by torch's random numbers.
+        """
+        self._cache = cache
+        self._index = index
+        self._seed = seed
+        self._fresh = fresh
+        self._faces = (
+            None
+            if cache.faces is None
+            else [cache.faces.pictures[index] for index in matching_faces(cache.faces, part)]
+        )
+
+    @property
+    def labels(self) -> npt.NDArray[np.int64]:
+        """int64 [N]."""
+        return self._cache.labels[self._index]
+
+    @property
+    def present(self) -> npt.NDArray[np.bool_]:
+        """Bool [N, 2]: has video, has audio."""
+        paired = self._faces is not None
+        records = [self._cache.records[clip] for clip in self._index]
+        return np.array([(record.video or paired, record.audio) for record in records])
+
+    def __len__(self) -> int:
+        return len(self._index)
+
+    def __getitem__(self, place: int) -> dict[str, Tensor]:
+        """One sample: `frames`, `log_mel`, `present` and `label`, without batch dimension."""
+        tensors = self.arrays(place)
+        return {name: torch.from_numpy(value) for name, value in tensors.items()}
+
+    def arrays(self, place: int) -> dict[str, npt.NDArray[Any]]:
+        """The same as numpy arrays."""
+        clip = int(self._index[place])
+        record, row = self._cache.records[clip], self._cache.rows[clip]
+        spectrogram = log_mel(self._cache.waveforms[row]) if record.audio else np.zeros(LOG_MEL.shape, LOG_MEL.dtype)
+        if record.video:
+            frames = np.array(self._cache.frames[row])
+        elif self._faces is not None:
+            seeds = (int(torch.randint(2**31, ())),) if self._fresh else (self._seed, place)
+            random = np.random.default_rng(seeds)
+            frames = moving_face(random.choice(self._faces[record.label]), random)
+        else:
+            frames = np.zeros(FRAMES.shape, FRAMES.dtype)
+        return {
+            FRAMES.name: frames,
+            LOG_MEL.name: spectrogram,
+            PRESENT.name: np.array((record.video or self._faces is not None, record.audio), PRESENT.dtype),
+            LABEL: np.array(record.label, np.int64),
+        }

@@ -1,0 +1,120 @@
+"""Who is trained on and who is tested on.
+
+On RAVDESS the split is everything: the same model scores far higher on a random split than with people it has never
+heard, so that reported numbers come from actor-disjoint folds. Files that show one performance, and byte-identical
+files, stay together in every mode.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Literal, get_args
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.model_selection import StratifiedGroupKFold
+
+from training.data.cache import Cache, CacheError
+
+SplitMode = Literal["stratified", "subject", "kfold"]
+"""`stratified` mixes actors; `subject` keeps them apart; `kfold` does so in every of several folds."""
+
+SPLIT_MODES: Final[tuple[SplitMode, ...]] = get_args(SplitMode)
+
+FOLDS: Final = 6
+"""Folds of RAVDESS by actor, as in published results."""
+
+IntArray = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Split:
+    """Indices into the usable clips of a cache.
+
+    Attributes:
+        training: What weights are fitted to.
+        validation: What epochs, fusions and temperatures are chosen by.
+        test: What is only measured.
+    """
+
+    training: IntArray
+    validation: IntArray
+    test: IntArray
+
+    def parts(self) -> dict[str, IntArray]:
+        """The three parts by name."""
+        return {"training": self.training, "validation": self.validation, "test": self.test}
+
+
+def split_clips(cache: Cache, mode: SplitMode, *, fold: int = 0, seed: int = 0, train_on_test: bool = False) -> Split:
+    """Split the clips of a cache.
+
+    Args:
+        cache: Prepared data.
+        mode: How to split; `subject` is the first fold of `kfold`.
+        fold: Which fold is the test part; the next one is the validation part. For `kfold` only.
+        seed: Seed of the shuffle.
+        train_on_test: Move the test part into the training part, for a network that is to be served.
+
+    Raises:
+        CacheError: There are fewer separable groups than folds.
+        ValueError: There is no such fold.
+    """
+    if not 0 <= fold < FOLDS:
+        raise ValueError(f"fold is {fold}, it must be from 0 to {FOLDS - 1}")
+    of_clip = _stratified_folds(cache, seed) if mode == "stratified" else actor_folds(cache, seed)
+    test = fold if mode == "kfold" else 0
+    validation = (test + 1) % FOLDS
+    tested = (of_clip == test) & (not train_on_test)
+    return Split(
+        training=np.flatnonzero((of_clip != validation) & ~tested),
+        validation=np.flatnonzero(of_clip == validation),
+        test=np.flatnonzero(tested),
+    )
+
+
+def actor_folds(cache: Cache, seed: int = 0) -> IntArray:
+    """int64 [N], the fold of each clip: no actor is in two, and men and women are dealt out evenly.
+
+    Actors who share a byte-identical file go together.
+
+    Raises:
+        CacheError: There are fewer actors than folds.
+    """
+    groups = _together([record.actor for record in cache.records], [record.digest for record in cache.records])
+    actors = cache.actors
+    names = np.random.default_rng(seed).permutation(np.unique(groups))
+    if len(names) < FOLDS:
+        raise CacheError(f"{cache.folder} holds clips of {len(names)} actors, {FOLDS} folds need {FOLDS} at least.")
+    men = [name for name in names if actors[groups == name][0] % 2 == 1]
+    women = [name for name in names if actors[groups == name][0] % 2 == 0]
+    # Women are dealt out from the last fold, so that no fold is short of both.
+    fold_of = {name: place % FOLDS for place, name in enumerate(men)}
+    fold_of |= {name: FOLDS - 1 - place % FOLDS for place, name in enumerate(women)}
+    return np.array([fold_of[group] for group in groups], np.int64)
+
+
+def _stratified_folds(cache: Cache, seed: int) -> IntArray:
+    """int64 [N], the fold of each clip, with the same share of every label in each."""
+    groups = _together([record.take for record in cache.records], [record.digest for record in cache.records])
+    if len(np.unique(groups)) < FOLDS:
+        raise CacheError(f"{cache.folder} holds {len(np.unique(groups))} performances, {FOLDS} at least are needed.")
+    folds = np.empty(len(groups), np.int64)
+    splitter = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=seed)
+    for fold, (_, test) in enumerate(splitter.split(groups, cache.labels, groups)):
+        folds[test] = fold
+    return folds
+
+
+def _together(*keys: list[str] | list[int]) -> IntArray:
+    """int64 [N], a group per clip: clips that are equal in any key share one, also by way of others."""
+    groups = np.arange(len(keys[0]), dtype=np.int64)
+    while True:
+        before = groups
+        for key in keys:
+            _, value = np.unique(np.array(key), return_inverse=True)
+            smallest = np.full(len(groups), len(groups))
+            np.minimum.at(smallest, value, groups)
+            groups = smallest[value]
+        if np.array_equal(groups, before):
+            return groups

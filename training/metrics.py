@@ -1,0 +1,95 @@
+"""Numbers that say how good predictions are, each in one place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
+
+from preprocessing.contract import LABELS
+
+FloatArray = npt.NDArray[np.floating[Any]]
+IntArray = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class ClassScore:
+    """How one class fares.
+
+    Attributes:
+        label: Its name.
+        precision: Share of right answers among those that name it.
+        recall: Share of its clips that are recognised.
+        f1: Harmonic mean of both.
+        clips: How many there are.
+    """
+
+    label: str
+    precision: float
+    recall: float
+    f1: float
+    clips: int
+
+
+@dataclass(frozen=True)
+class Scores:
+    """How a set of predictions fares.
+
+    Attributes:
+        accuracy: Share of right answers.
+        unweighted_recall: Mean recall of the classes that occur; what RAVDESS results are compared by.
+        macro_f1: Mean F1 of the classes that occur.
+        calibration_error: Expected calibration error of the probabilities as given.
+        classes: Each class.
+        confusion: Counts [true label][predicted label].
+    """
+
+    accuracy: float
+    unweighted_recall: float
+    macro_f1: float
+    calibration_error: float
+    classes: tuple[ClassScore, ...]
+    confusion: list[list[int]]
+
+
+def score(probabilities: FloatArray, labels: IntArray) -> Scores:
+    """Score probabilities [N, 8] against labels [N]."""
+    predicted = probabilities.argmax(axis=1)
+    every = np.arange(len(LABELS))
+    precision, recall, f1, clips = precision_recall_fscore_support(labels, predicted, labels=every, zero_division=0.0)
+    present = clips > 0
+    return Scores(
+        accuracy=float((predicted == labels).mean()),
+        unweighted_recall=float(recall[present].mean()),
+        macro_f1=float(f1[present].mean()),
+        calibration_error=calibration_error(probabilities, labels),
+        classes=tuple(
+            ClassScore(label, float(precision[i]), float(recall[i]), float(f1[i]), int(clips[i]))
+            for i, label in enumerate(LABELS)
+        ),
+        confusion=confusion_matrix(labels, predicted, labels=every).tolist(),
+    )
+
+
+def unweighted_recall(probabilities: FloatArray, labels: IntArray) -> float:
+    """Mean recall of the classes that occur."""
+    right = probabilities.argmax(axis=1) == labels
+    return float(np.mean([right[labels == label].mean() for label in np.unique(labels)]))
+
+
+def calibration_error(probabilities: FloatArray, labels: IntArray, bins: int = 15) -> float:
+    """Expected calibration error: mean gap of confidence and accuracy over equal-width bins of confidence.
+
+    Source: Guo et al. 2017, arXiv 1706.04599, equation 3, with 15 bins as there.
+    """
+    confidence = probabilities.max(axis=1)
+    right = probabilities.argmax(axis=1) == labels
+    place = np.minimum((confidence * bins).astype(int), bins - 1)
+    gaps = [
+        abs(right[place == number].mean() - confidence[place == number].mean()) * (place == number).mean()
+        for number in np.unique(place)
+    ]
+    return float(np.sum(gaps))

@@ -1,0 +1,69 @@
+"""Prepare data for training: decode once, on all cores, into a memory-mapped cache.
+
+A broken file is reported and skipped; a second run continues where the first was stopped.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections import Counter
+from pathlib import Path
+
+from preprocessing.contract import CROP_MODES, LABELS
+from preprocessing.errors import EmotionError
+from training.data.cache import open_cache, write_faces
+from training.data.decode import decode_ravdess
+from training.data.pairing import face_store
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Command line: `python -m training.prepare ravdess DIR OUT` or `paired --faces ZIP --voices DIR OUT`."""
+    options = _parser().parse_args(arguments)
+    try:
+        if options.source == "paired":
+            write_faces(options.output, face_store(options.faces))
+            broken = decode_ravdess(options.voices, options.output, workers=options.workers)
+        else:
+            broken = decode_ravdess(options.folder, options.output, crop=options.crop, workers=options.workers)
+        print(_summary(options.output))
+    except (EmotionError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    for sentence in broken:
+        print(f"skipped {sentence}", file=sys.stderr)
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m training.prepare", description=__doc__)
+    sources = parser.add_subparsers(dest="source", required=True)
+    ravdess = sources.add_parser("ravdess", help="RAVDESS as it is downloaded: Actor_XX/*.mp4, wav or flac")
+    ravdess.add_argument("folder", type=Path)
+    ravdess.add_argument("--crop", choices=CROP_MODES, default="face", help="how frames are cut (default: face)")
+    paired = sources.add_parser("paired", help="voices of RAVDESS with faces of FER2013")
+    paired.add_argument("--faces", type=Path, required=True, help="fer2013.zip")
+    paired.add_argument("--voices", type=Path, required=True, help="folder of RAVDESS audio files")
+    for source in (ravdess, paired):
+        source.add_argument("output", type=Path, help="folder of the cache")
+        source.add_argument("--workers", type=int, help="processes (default: one per core)")
+    return parser
+
+
+def _summary(folder: Path) -> str:
+    cache = open_cache(folder)
+    counts = Counter(record.label for record in cache.records)
+    lines = [
+        f"{len(cache.records)} clips of {len(set(cache.actors.tolist()))} actors in {folder}: "
+        f"{sum(record.video for record in cache.records)} with video, "
+        f"{sum(record.audio for record in cache.records)} with audio",
+        ", ".join(f"{label} {counts[index]}" for index, label in enumerate(LABELS)),
+    ]
+    if cache.faces is not None:
+        training, validation, test = (int((cache.faces.parts == part).sum()) for part in range(3))
+        lines.append(f"faces: {training} training, {validation} validation, {test} test")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
