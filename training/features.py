@@ -1,0 +1,123 @@
+"""Branch features computed once, for fusions that are trained on top of frozen branches.
+
+A pass of the video branch costs a thousand times a pass of a fusion; over kept features, all fusions are compared in
+the time that one epoch of the whole network takes.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+from tqdm import tqdm
+
+from preprocessing.contract import FRAMES, LABELS, LOG_MEL, PRESENT
+from training.data.augmentation import Augmentation
+from training.data.samples import LABEL, ClipSamples
+from training.network import EmotionNetwork, NetworkOutput
+
+FRAME_FEATURES: Final = "frame_features"
+AUDIO_FEATURES: Final = "audio_features"
+
+
+class FeatureSamples(Dataset[dict[str, Tensor]]):
+    """Samples as `EmotionNetwork.fuse` takes them.
+
+    Attributes:
+        tensors: `frame_features` [N, 8, 512], `audio_features` [N, 128], `log_mel`, `present` and `label`.
+    """
+
+    def __init__(self, tensors: dict[str, Tensor], *, swap_faces: bool = False) -> None:
+        """Hold features.
+
+        Args:
+            tensors: Features, by name.
+            swap_faces: Give a voice the face of another sample of its label whenever it is asked for. Only where
+                faces and voices were paired by label in the first place.
+        """
+        self.tensors = tensors
+        labels = tensors[LABEL]
+        self._same = [torch.nonzero(labels == label).flatten() for label in range(len(LABELS))] if swap_faces else None
+
+    @property
+    def labels(self) -> npt.NDArray[np.int64]:
+        """int64 [N]."""
+        return np.asarray(self.tensors[LABEL].numpy())
+
+    @property
+    def present(self) -> npt.NDArray[np.bool_]:
+        """Bool [N, 2]."""
+        return np.asarray(self.tensors[PRESENT.name].numpy())
+
+    def __len__(self) -> int:
+        return len(self.tensors[LABEL])
+
+    def __getitem__(self, place: int) -> dict[str, Tensor]:
+        """One sample, without batch dimension."""
+        sample = {name: values[place] for name, values in self.tensors.items()}
+        if self._same is not None:
+            same = self._same[int(sample[LABEL])]
+            sample[FRAME_FEATURES] = self.tensors[FRAME_FEATURES][same[torch.randint(len(same), ())]]
+        return sample
+
+
+@torch.inference_mode()
+def encode(
+    network: EmotionNetwork,
+    samples: ClipSamples,
+    *,
+    augmentation: Augmentation | None = None,
+    views: int = 1,
+    batch_size: int = 16,
+    workers: int = 0,
+    bfloat16: bool = False,
+) -> dict[str, Tensor]:
+    """Features of samples.
+
+    Args:
+        network: Whose branches compute them; set to evaluation mode.
+        samples: What to encode.
+        augmentation: Changes made to pictures and sound before.
+        views: How often each sample is encoded, each time changed anew.
+        batch_size: Samples per pass.
+        workers: Processes that read samples.
+        bfloat16: Compute in bfloat16, in about half the time, to three digits; the result is float32.
+
+    Returns:
+        `frame_features`, `audio_features`, `log_mel`, `present` and `label` of views · N samples.
+    """
+    network.eval()
+    device = next(network.parameters()).device
+    parts: dict[str, list[Tensor]] = {}
+    for view in range(views):
+        loader = DataLoader(samples, batch_size, num_workers=workers)
+        for batch in tqdm(loader, desc=f"features, view {view + 1} of {views}", mininterval=10):
+            changed = batch
+            if augmentation is not None:
+                changed = augmentation(batch)
+            log_mel = changed[LOG_MEL.name].to(device)
+            with torch.autocast(device.type, torch.bfloat16, enabled=bfloat16):
+                frame_features = network.encode_video(changed[FRAMES.name].to(device))
+                audio_features = network.encode_audio(log_mel)
+            encoded = {
+                FRAME_FEATURES: frame_features.float(),
+                AUDIO_FEATURES: audio_features.float(),
+                LOG_MEL.name: log_mel,
+                PRESENT.name: batch[PRESENT.name],
+                LABEL: batch[LABEL],
+            }
+            for name, values in encoded.items():
+                parts.setdefault(name, []).append(values.cpu())
+    return {name: torch.cat(values) for name, values in parts.items()}
+
+
+def judge(network: EmotionNetwork, batch: dict[str, Tensor]) -> NetworkOutput:
+    """What a network says of a batch of contract inputs, or of kept features."""
+    if FRAME_FEATURES in batch:
+        return network.fuse(batch[FRAME_FEATURES], batch[AUDIO_FEATURES], batch[LOG_MEL.name], batch[PRESENT.name])
+    output: NetworkOutput = network(batch[FRAMES.name], batch[LOG_MEL.name], batch[PRESENT.name])
+    return output

@@ -1,0 +1,160 @@
+"""What one training step is: changes to the batch, losses of the fusion and of each branch, optimizer and schedule."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import pytorch_lightning as lightning
+import torch
+from pytorch_lightning.utilities.types import OptimizerLRScheduler
+from torch import Tensor
+from torch.nn import functional
+
+from preprocessing.contract import FRAMES, LABELS, LOG_MEL, PRESENT
+from training.data.augmentation import Augmentation, drop_modalities, mix
+from training.data.samples import LABEL
+from training.features import AUDIO_FEATURES, FRAME_FEATURES, judge
+from training.metrics import unweighted_recall
+from training.network import EmotionNetwork, NetworkOutput
+
+Scheduler = Literal["cosine", "none"]
+
+WATCHED = "validation_recall"
+"""Unweighted recall of the fusion on the validation part: what chooses the best epoch and stops early."""
+
+_BRANCHES = ("video.", "audio.", "video_classifier.", "audio_classifier.")
+
+
+@dataclass(frozen=True)
+class Optimization:
+    """How weights are fitted.
+
+    Attributes:
+        learning_rate: Highest rate of AdamW.
+        branch_share: Rate of the branches as a share of it; 0 freezes them.
+        weight_decay: AdamW's decoupled L2 penalty.
+        scheduler: `cosine` anneals the rate to zero over all epochs after a warm-up; `none` keeps it.
+        warm_up: Share of the steps over which the rate rises.
+        label_smoothing: Share of the target spread over all classes.
+        mixup: Both parameters of the beta distribution of mixup; 0 for none.
+        branch_loss: Weight of the loss of each branch's own classifier.
+    """
+
+    learning_rate: float = 3e-4
+    branch_share: float = 1.0
+    weight_decay: float = 1e-4
+    scheduler: Scheduler = "cosine"
+    warm_up: float = 0.05
+    label_smoothing: float = 0.1
+    mixup: float = 0.2
+    branch_loss: float = 0.3
+
+
+class EmotionModule(lightning.LightningModule):
+    """Trains an `EmotionNetwork` on contract inputs, or on features of its frozen branches."""
+
+    def __init__(
+        self, network: EmotionNetwork, optimization: Optimization, *, augment: bool = True, seed: int = 0
+    ) -> None:
+        """Hold what is trained.
+
+        Args:
+            network: Changed in place.
+            optimization: How.
+            augment: Change training batches; without, they are learned as they are, modalities included.
+            seed: Every epoch starts from a seed of its own, so that a resumed run repeats an uninterrupted one.
+        """
+        super().__init__()
+        self.network = network
+        self._optimization = optimization
+        self._augmentation = Augmentation() if augment else None
+        self._seed = seed
+        self._answers: list[tuple[Tensor, Tensor]] = []
+        if not optimization.branch_share:
+            for parameter in self._select(branches=True):
+                parameter.requires_grad_(False)
+
+    def on_train_epoch_start(self) -> None:
+        """Seed this epoch's random changes; keep frozen branches out of training mode."""
+        torch.manual_seed(self._seed + 1_000 * self.current_epoch + self.global_rank)
+        if not self._optimization.branch_share:
+            for name, module in self.network.named_children():
+                if f"{name}." in _BRANCHES:
+                    module.eval()
+
+    def training_step(self, batch: dict[str, Tensor]) -> Tensor:
+        """Loss of one batch."""
+        targets = functional.one_hot(batch[LABEL], len(LABELS)).float()
+        if self._augmentation is not None:
+            mixed = (FRAME_FEATURES, AUDIO_FEATURES) if FRAME_FEATURES in batch else (FRAMES.name,)
+            batch = batch if FRAME_FEATURES in batch else self._augmentation(batch)
+            batch, targets = mix(batch, (*mixed, LOG_MEL.name), targets, self._optimization.mixup)
+            batch = batch | {PRESENT.name: drop_modalities(batch[PRESENT.name])}
+        loss = self._loss(judge(self.network, batch), targets, batch[PRESENT.name])
+        self.log("training_loss", loss, on_step=False, on_epoch=True, batch_size=len(targets), sync_dist=True)
+        return loss
+
+    def validation_step(self, batch: dict[str, Tensor]) -> None:
+        """Collect answers, for recall needs all of them."""
+        output = judge(self.network, batch)
+        loss = functional.cross_entropy(output.logits, batch[LABEL])
+        self.log("validation_loss", loss, batch_size=len(batch[LABEL]), prog_bar=True, sync_dist=True)
+        self._answers.append((output.logits, batch[LABEL]))
+
+    def on_validation_epoch_end(self) -> None:
+        """Log accuracy and unweighted recall."""
+        logits = self._gathered(torch.cat([logits for logits, _ in self._answers]))
+        labels = self._gathered(torch.cat([labels for _, labels in self._answers]))
+        self._answers.clear()
+        found, expected = logits.float().cpu().numpy(), labels.cpu().numpy().astype(np.int64)
+        self.log("validation_accuracy", float((found.argmax(axis=1) == expected).mean()))
+        self.log(WATCHED, unweighted_recall(found, expected), prog_bar=True)
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        """AdamW, the branches at their own rate, with warm-up and cosine annealing by step."""
+        settings = self._optimization
+        groups = [{"params": self._select(branches=False), "lr": settings.learning_rate}]
+        if settings.branch_share:
+            rate = settings.learning_rate * settings.branch_share
+            groups.append({"params": self._select(branches=True), "lr": rate})
+        optimizer = torch.optim.AdamW(groups, weight_decay=settings.weight_decay)
+        steps = int(self.trainer.estimated_stepping_batches)
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: rate_factor(step, steps, settings))
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def _gathered(self, values: Tensor) -> Tensor:
+        """Values of all devices, one after the other."""
+        if self.trainer.world_size == 1:
+            return values
+        gathered = self.all_gather(values)
+        assert isinstance(gathered, Tensor)  # noqa: S101 - a tensor is gathered into a tensor
+        return gathered.flatten(0, 1)
+
+    def _loss(self, output: NetworkOutput, targets: Tensor, present: Tensor) -> Tensor:
+        smoothing = self._optimization.label_smoothing
+        loss = functional.cross_entropy(output.logits, targets, label_smoothing=smoothing)
+        for column, logits in enumerate((output.video_logits, output.audio_logits)):
+            # A branch answers for itself only where it saw or heard something.
+            each = functional.cross_entropy(logits, targets, label_smoothing=smoothing, reduction="none")
+            there = present[:, column].float()
+            loss = loss + self._optimization.branch_loss * (each * there).sum() / there.sum().clamp(min=1)
+        return loss
+
+    def _select(self, *, branches: bool) -> list[torch.nn.Parameter]:
+        return [value for name, value in self.network.named_parameters() if name.startswith(_BRANCHES) == branches]
+
+
+def rate_factor(step: int, steps: int, settings: Optimization) -> float:
+    """Share of the highest learning rate at a step: linear warm-up, then half a cosine to zero.
+
+    Source: Loshchilov & Hutter 2016, arXiv 1608.03983, equation 5, without restarts.
+    """
+    rise = max(1, round(steps * settings.warm_up))
+    if step < rise:
+        return (step + 1) / rise
+    if settings.scheduler == "none":
+        return 1.0
+    return 0.5 * (1 + math.cos(math.pi * min(1.0, (step - rise) / max(1, steps - rise))))

@@ -1,0 +1,72 @@
+"""The command line of training, and the data that it names."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import get_args
+
+from training.data.cache import Cache, holds_faces, open_cache
+from training.data.decode import decode_ravdess
+from training.data.splits import FOLDS, SPLIT_MODES
+from training.module import Optimization, Scheduler
+from training.network.fusion import FUSIONS, HEADS
+
+CACHE_FOLDER = "cache"
+"""Where prepared data lies below the data folder, unless the data folder is prepared data itself."""
+
+
+def parser() -> argparse.ArgumentParser:
+    """All options of `python -m training.train`."""
+    result = argparse.ArgumentParser(
+        prog="python -m training.train", formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    )
+    data = result.add_argument_group("data")
+    data.add_argument("--data", type=Path, default=Path("data"), help="RAVDESS (Actor_XX/…), or prepared data")
+    data.add_argument("--split_mode", choices=SPLIT_MODES, default="subject", help="stratified mixes actors")
+    data.add_argument("--fold", type=int, default=0, help=f"test fold of kfold, 0 to {FOLDS - 1}")
+    data.add_argument("--train_on_test", action="store_true", help="train on the test part too, to serve the network")
+    data.add_argument("--workers", type=int, default=0, help="processes that read samples")
+    network = result.add_argument_group("network")
+    network.add_argument("--fusion", choices=FUSIONS, default="xattn", help="how the branches are joined")
+    network.add_argument("--xattn_head", choices=HEADS, default="concat", help="head of xattn")
+    network.add_argument("--dropout", type=float, default=0.3, help="in the fusion's head")
+    network.add_argument("--video_weights", help="imagenet, or a file with torchvision's ResNet18")
+    network.add_argument("--init_from", type=Path, nargs="*", default=[], help="branches or a checkpoint to start from")
+    network.add_argument("--freeze_branches", action="store_true", help="train the fusion alone, on kept features")
+    network.add_argument("--views", type=int, default=2, help="with frozen branches: changed copies of each clip")
+    loop = result.add_argument_group("loop")
+    loop.add_argument("--epochs", type=int, default=100)
+    loop.add_argument("--batch_size", type=int, default=8)
+    loop.add_argument("--learning_rate", type=float, default=Optimization.learning_rate)
+    loop.add_argument("--branch_share", type=float, default=1.0, help="learning rate of the branches, as a share")
+    loop.add_argument("--weight_decay", type=float, default=Optimization.weight_decay)
+    loop.add_argument("--scheduler", choices=get_args(Scheduler), default="cosine")
+    loop.add_argument("--label_smoothing", type=float, default=Optimization.label_smoothing)
+    loop.add_argument("--mixup", type=float, default=Optimization.mixup)
+    loop.add_argument("--early_stopping_patience", type=int, default=10, help="epochs without improvement")
+    loop.add_argument("--seed", type=int, default=0)
+    loop.add_argument("--devices", default="auto", help="how many; several train by DDP")
+    loop.add_argument("--precision", default="32-true", help="of Lightning, e.g. bf16-mixed")
+    files = result.add_argument_group("files")
+    files.add_argument("--output", type=Path, default=Path("checkpoints/best.pt"))
+    files.add_argument("--run", type=Path, default=Path("runs/train"), help="folder of logs and resumable states")
+    files.add_argument("--resume", action="store_true", help="continue the run where it was stopped")
+    files.add_argument("--wandb", action="store_true", help="log to Weights & Biases; offline without an account")
+    return result
+
+
+def prepared(data: Path) -> Cache:
+    """The prepared data that a data folder is or holds; RAVDESS in it is prepared now, as far as it is not yet.
+
+    Raises:
+        CacheError: There is neither.
+        FileNotFoundError: The folder does not exist.
+    """
+    if not data.is_dir():
+        raise FileNotFoundError(f"{data} does not exist: --data names the folder with Actor_01 to Actor_24.")
+    cache = data / CACHE_FOLDER
+    if any(data.glob("Actor_*")) and not holds_faces(cache):
+        for sentence in decode_ravdess(data, cache):
+            print(f"skipped {sentence}")
+    return open_cache(cache if cache.is_dir() else data)
