@@ -30,7 +30,8 @@ def export_onnx(checkpoint: Checkpoint, path: Path, *, git_commit: str) -> None:
     """
     names = [spec.name for spec in contract.INPUTS]
     example = tuple(torch.from_numpy(spec.zeros(_TRACED_BATCH)) for spec in contract.INPUTS)
-    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    for name in ("torch.onnx", "onnxscript"):
+        logging.getLogger(name).setLevel(logging.ERROR)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # The exporter warns about its own internals.
         program = torch.onnx.export(

@@ -21,7 +21,7 @@ from torch.nn import functional
 
 from preprocessing.contract import FRAME_SIZE, LABELS
 from training.checkpoint import save_branch
-from training.data.fer2013 import LABEL_OF_CLASS, Faces, hold_out, read_faces, without_copies
+from training.data.fer2013 import LABEL_OF_CLASS, Faces, read_parts
 from training.network import EmotionNetwork, NetworkConfig
 
 _BATCH = 128
@@ -29,7 +29,6 @@ _LEARNING_RATE = 0.1
 _WEIGHT_DECAY = 5e-4
 _LABEL_SMOOTHING = 0.1
 _MIXUP = 0.2
-_VALIDATION_SHARE = 0.05
 _LOWER_RATE_OF_LATER_STAGES = 0.4
 CLASSES = [LABELS.index(label) for label in LABEL_OF_CLASS.values()]
 """Labels that FER2013 knows; the logits of others are left out of its loss and of its accuracy."""
@@ -106,9 +105,7 @@ def main(arguments: list[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     options.output.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(options.seed)
-    test = read_faces(options.archive, "PublicTest")
-    faces = without_copies(read_faces(options.archive, "Training"), test)
-    training, validation = hold_out(faces, _VALIDATION_SHARE, options.seed)
+    training, validation, test = read_parts(options.archive)
     model = FaceModel().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     state_file = options.output / "state.pt"
     done = 0

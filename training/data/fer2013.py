@@ -34,6 +34,10 @@ FACE_SIDE: Final = 48
 """Height and width of a picture, in pixels."""
 
 
+_HELD_OUT_SHARE: Final = 0.05
+_HELD_OUT_SEED: Final = 0
+
+
 @dataclass(frozen=True)
 class Faces:
     """Pictures of faces.
@@ -47,37 +51,6 @@ class Faces:
     pictures: npt.NDArray[np.uint8]
     labels: npt.NDArray[np.int64]
     names: list[str]
-
-
-def without_copies(faces: Faces, others: Faces) -> Faces:
-    """Faces that are not, to the pixel, among others: the archive holds copies across its parts."""
-    known = {picture.tobytes() for picture in others.pictures}
-    return subset(faces, np.array([picture.tobytes() not in known for picture in faces.pictures]))
-
-
-def subset(faces: Faces, index: npt.NDArray[np.intp] | npt.NDArray[np.bool_]) -> Faces:
-    """Faces by position or by mask."""
-    names = np.array(faces.names, object)[index].tolist()
-    return Faces(faces.pictures[index], faces.labels[index], names)
-
-
-def hold_out(faces: Faces, share: float, seed: int) -> tuple[Faces, Faces]:
-    """Split faces at random, copies of one picture together.
-
-    Args:
-        faces: What to split.
-        share: Share of distinct pictures that is held out, 0 to 1.
-        seed: Seed of the choice.
-
-    Returns:
-        The faces kept and the faces held out.
-    """
-    pictures = [picture.tobytes() for picture in faces.pictures]
-    distinct = sorted(set(pictures))
-    chosen = np.random.default_rng(seed).permutation(len(distinct))[: int(len(distinct) * share)]
-    held_out = {distinct[i] for i in chosen}
-    mask = np.array([picture in held_out for picture in pictures])
-    return subset(faces, ~mask), subset(faces, mask)
 
 
 def read_faces(archive: Path, part: Part) -> Faces:
@@ -105,3 +78,34 @@ def read_faces(archive: Path, part: Part) -> Faces:
     if not names:
         raise DamagedMediaError(f"{archive} holds no pictures in {part}/<class>/.")
     return Faces(np.stack(pictures), np.array(labels, np.int64), names)
+
+
+def read_parts(archive: Path) -> tuple[Faces, Faces, Faces]:
+    """The faces to train on, to validate on and to test on; no picture is in two of them.
+
+    Test faces are PublicTest. Training leaves out the pictures that are also, to the pixel, in PublicTest, and holds
+    out a share for validation, copies of one picture together: the archive repeats pictures within and across parts.
+
+    Raises:
+        DamagedMediaError: The archive holds no faces.
+    """
+    test = read_faces(archive, "PublicTest")
+    known = {picture.tobytes() for picture in test.pictures}
+    faces = read_faces(archive, "Training")
+    faces = _subset(faces, np.array([picture.tobytes() not in known for picture in faces.pictures]))
+    return *_hold_out(faces), test
+
+
+def _hold_out(faces: Faces) -> tuple[Faces, Faces]:
+    """Faces kept and faces held out, at random by distinct picture."""
+    pictures = [picture.tobytes() for picture in faces.pictures]
+    distinct = sorted(set(pictures))
+    chosen = np.random.default_rng(_HELD_OUT_SEED).permutation(len(distinct))[: int(len(distinct) * _HELD_OUT_SHARE)]
+    held_out = {distinct[i] for i in chosen}
+    mask = np.array([picture in held_out for picture in pictures])
+    return _subset(faces, ~mask), _subset(faces, mask)
+
+
+def _subset(faces: Faces, mask: npt.NDArray[np.bool_]) -> Faces:
+    names = [name for name, chosen in zip(faces.names, mask, strict=True) if chosen]
+    return Faces(faces.pictures[mask], faces.labels[mask], names)

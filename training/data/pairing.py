@@ -14,45 +14,26 @@ import numpy.typing as npt
 
 from preprocessing.contract import LABELS
 from training.data.cache import FaceStore
-from training.data.fer2013 import read_faces
+from training.data.fer2013 import read_parts
 
 TRAINING, VALIDATION, TEST = range(3)
 
 FACES_OF_LABEL: Final = {label: "neutral" if label == "calm" else label for label in LABELS}
 """FER2013 has no calm faces; calm voices get neutral ones."""
 
-HELD_OUT_SHARE: Final = 0.05
-HELD_OUT_SEED: Final = 0
-"""Which training pictures are validation pictures: those that `training.pretrain_faces` leaves out."""
-
 
 def face_store(archive: Path) -> FaceStore:
-    """Faces of FER2013 with the part each belongs to.
-
-    Test faces are PublicTest, validation faces a held-out share of Training. The data set repeats pictures, also
-    across its parts: a picture that is also a training picture is neither validated nor tested on.
+    """Faces of FER2013 with the part each belongs to, the same parts as in `training.pretrain_faces`.
 
     Raises:
         DamagedMediaError: The archive holds no faces.
     """
-    training, test = read_faces(archive, "Training"), read_faces(archive, "PublicTest")
-    parts = np.full(len(training.labels), TRAINING)
-    order = np.random.default_rng(HELD_OUT_SEED).permutation(len(parts))
-    parts[order[: int(len(order) * HELD_OUT_SHARE)]] = VALIDATION
-    pictures = np.concatenate((training.pictures, test.pictures))
-    labels = np.concatenate((training.labels, test.labels))
-    parts = np.concatenate((parts, np.full(len(test.labels), TEST)))
-    keep = first_part_only(pictures, parts)
-    return FaceStore(pictures[keep], labels[keep], parts[keep].astype(np.int64))
-
-
-def first_part_only(pictures: npt.NDArray[np.uint8], parts: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
-    """Bool [N]: false for a picture of which an earlier part has a byte-identical one."""
-    contents = [picture.tobytes() for picture in pictures]
-    earliest: dict[bytes, int] = {}
-    for content, part in zip(contents, parts, strict=True):
-        earliest[content] = min(int(part), earliest.get(content, int(part)))
-    return np.array([earliest[content] == part for content, part in zip(contents, parts, strict=True)])
+    parts = read_parts(archive)
+    return FaceStore(
+        np.concatenate([faces.pictures for faces in parts]),
+        np.concatenate([faces.labels for faces in parts]),
+        np.repeat((TRAINING, VALIDATION, TEST), [len(faces.labels) for faces in parts]),
+    )
 
 
 def matching_faces(faces: FaceStore, part: int) -> tuple[npt.NDArray[np.int64], ...]:
