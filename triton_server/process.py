@@ -33,6 +33,8 @@ class TritonProcess:
         self._process = subprocess.Popen(
             [installation.server, *_flags(workspace, options)],
             env=installation.variables(),
+            # The stub imports from its working folder before anything else.
+            cwd=workspace.folder,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -25,6 +25,7 @@ class Workspace:
     """A temporary folder that is removed, with everything that the run left on the machine, when it is closed.
 
     Attributes:
+        folder: The folder itself.
         backends: Triton's `--backend-directory`.
         models: Triton's `--model-repository`: links to the models that are served, under paths that the
             Python backend can pass through a shell wherever the repository is.
@@ -41,7 +42,7 @@ class Workspace:
             TritonServerError: There is no fitting temporary folder, or it cannot be written to.
         """
         temporary = _temporary_folder()
-        self._folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=temporary))
+        self.folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=temporary))
         self._cleaner = self._start_cleaner(installation)
         try:
             self.backends = self._assemble_backends(installation)
@@ -53,28 +54,28 @@ class Workspace:
     @property
     def shared_memory_prefix(self) -> str:
         """What the names of this run's shared memory regions must begin with."""
-        return cleaner.shared_memory_prefix(self._folder)
+        return cleaner.shared_memory_prefix(self.folder)
 
     def remove_shared_memory(self) -> None:
         """Remove what a killed server left in shared memory; call it when no server of this run is alive."""
-        cleaner.remove_shared_memory(self._folder)
+        cleaner.remove_shared_memory(self.folder)
 
     def close(self) -> None:
         """Remove everything."""
         with contextlib.suppress(BrokenPipeError, subprocess.TimeoutExpired):
             self._cleaner.communicate(b"clean up", timeout=_CLEANING_SECONDS)
         # Where somebody killed the cleaner.
-        cleaner.clean(self._folder)
+        cleaner.clean(self.folder)
 
     def _start_cleaner(self, installation: TritonInstallation) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
-            [installation.python, "-I", "-S", cleaner.__file__, str(os.getpid()), self._folder],
+            [installation.python, "-I", "-S", cleaner.__file__, str(os.getpid()), self.folder],
             stdin=subprocess.PIPE,
             start_new_session=True,
         )
 
     def _assemble_backends(self, installation: TritonInstallation) -> Path:
-        backends = self._folder / "backends"
+        backends = self.folder / "backends"
         python = backends / "python"
         package = backends / "onnxruntime" / "triton_server"
         python.mkdir(parents=True)
@@ -91,7 +92,7 @@ class Workspace:
         return backends
 
     def _link_models(self, models: Sequence[Path]) -> Path:
-        folder = self._folder / "models"
+        folder = self.folder / "models"
         folder.mkdir()
         for model in models:
             (folder / model.name).symlink_to(model.absolute(), target_is_directory=True)

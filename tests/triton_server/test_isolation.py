@@ -1,9 +1,11 @@
-"""A request whose inference fails does so alone, and nobody gets at the server's own interfaces."""
+"""What goes wrong, or lies about, beside a request does not touch it; what it does not need is closed to it."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,8 +14,8 @@ from tritonclient import grpc
 from tritonclient.utils import InferenceServerException
 
 from tests.support.standin_model import save
-from tests.support.triton import serving
-from tests.triton_server.client import ask_triton
+from tests.support.triton import STANDIN, serving
+from tests.triton_server.client import ask_triton, random_inputs
 
 MODEL = "lookup"
 CONFIG = f"""name: "{MODEL}"
@@ -65,6 +67,27 @@ def test_a_failing_request_does_not_fail_those_that_share_its_batch(client: grpc
             assert f"idx={index} must be within the inclusive range [-100,99]" in str(answer)
     batches = int(after["execution_count"]) - int(before.get("execution_count", 0))
     assert batches < len(indices), "no two requests were batched"
+
+
+def test_modules_in_the_folder_where_the_launcher_was_started_are_not_imported(
+    standin_repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("numpy", "json", "triton_server"):
+        (tmp_path / f"{name}.py").write_text("raise RuntimeError('imported from the wrong folder')\n")
+    monkeypatch.chdir(tmp_path)
+    with serving(standin_repository) as server:
+        assert server.state == "ready"
+
+
+def test_serving_says_nothing_but_that_it_serves(standin_repository: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Tensors that are handed over wrongly still arrive, but print an error each."""
+    caplog.set_level(logging.INFO)
+    with serving(standin_repository) as server, grpc.InferenceServerClient(server.grpc_address) as asking:
+        ask_triton(asking, STANDIN, random_inputs(2, seed=9))
+    assert [record.getMessage().split(" on ")[0] for record in caplog.records] == [
+        f"Triton serves {STANDIN}",
+        "Triton is stopped.",
+    ]
 
 
 @pytest.mark.parametrize(
