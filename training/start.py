@@ -48,7 +48,8 @@ def load_video_weights(network: EmotionNetwork, source: str) -> None:
     try:
         network.video.load_state_dict(weights)
     except RuntimeError as error:
-        raise ModelFileError(f"{source} does not hold torchvision's ResNet18: {error}") from error
+        reason = " ".join(str(error).split())
+        raise ModelFileError(f"{source} does not hold torchvision's ResNet18: {reason}") from error
 
 
 def start_from(network: EmotionNetwork, files: Iterable[Path], tested_actors: set[int]) -> list[str]:

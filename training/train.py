@@ -32,6 +32,9 @@ from training.start import load_video_weights, share_neutral_with_calm, start_fr
 
 Samples = ClipSamples | FeatureSamples
 
+STATES = "states"
+"""Folder of resumable states below that of the run."""
+
 
 class ClipData(lightning.LightningDataModule):
     """Batches of the training and the validation part, in an order that depends on seed and epoch alone."""
@@ -156,7 +159,7 @@ def fit(network: EmotionNetwork, data: ClipData, options: argparse.Namespace) ->
         default_root_dir=options.run,
         enable_model_summary=False,
     )
-    last = options.run / "last.ckpt"
+    last = options.run / STATES / "last.ckpt"
     trainer.fit(module, data, ckpt_path=last if options.resume and last.is_file() else None, weights_only=False)
     state = torch.load(best.best_model_path, map_location="cpu", weights_only=False)["state_dict"]
     network.load_state_dict({name.removeprefix("network."): value for name, value in state.items()})

@@ -1,0 +1,158 @@
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from preprocessing.contract import FRAME_COUNT, LABELS, LOG_MEL, PRESENT
+from preprocessing.log_mel import log_mel
+from tests.support.caches import tone
+from training import train as training
+from training.checkpoint import load_checkpoint, save_branch
+from training.data.samples import LABEL
+from training.features import AUDIO_FEATURES, FRAME_FEATURES
+from training.module import EmotionModule, Optimization, rate_factor
+from training.network import EmotionNetwork, NetworkConfig
+from training.network.fusion import FUSIONS, HEADS
+from training.network.resnet import VIDEO_FEATURES
+
+REQUIREMENTS_COMMAND = (
+    "--fusion xattn --xattn_head concat --epochs 100 --batch_size 8 --weight_decay 1e-4 "
+    "--early_stopping_patience 10 --split_mode stratified --scheduler cosine --wandb"
+)
+
+VARIANTS = [(fusion, head) for fusion in FUSIONS for head in (HEADS if fusion == "xattn" else HEADS[:1])]
+
+# Lightning advises on worker counts, which tiny data does not need, and calls what torch is about to rename.
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::pytorch_lightning.utilities.warnings.PossibleUserWarning",
+    "ignore:Checkpoint directory .* exists and is not empty",
+    "ignore:.*LeafSpec.* is deprecated:FutureWarning",
+)
+
+
+def batch_of_every_label() -> dict[str, torch.Tensor]:
+    random = np.random.default_rng(0)
+    labels = torch.arange(len(LABELS)).repeat(2)
+    return {
+        FRAME_FEATURES: torch.randn(len(labels), FRAME_COUNT, VIDEO_FEATURES).abs(),
+        AUDIO_FEATURES: torch.randn(len(labels), 128).abs(),
+        LOG_MEL.name: torch.from_numpy(np.stack([log_mel(tone(int(label), random)) for label in labels])),
+        PRESENT.name: torch.tensor([[True, True], [False, True]]).repeat_interleave(8, dim=0),
+        LABEL: labels,
+    }
+
+
+@pytest.mark.parametrize(("fusion", "head"), VARIANTS)
+def test_every_fusion_and_head_learns_one_batch_by_heart(
+    fusion: str, head: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.manual_seed(0)
+    network = EmotionNetwork(NetworkConfig(fusion, head, dropout=0.0))  # type: ignore[arg-type]
+    module = EmotionModule(network, Optimization(label_smoothing=0.0), augment=False)
+    monkeypatch.setattr(module, "log", lambda *_args, **_kwargs: None)
+    batch = batch_of_every_label()
+    optimizer = torch.optim.AdamW(network.parameters(), lr=3e-3)
+    for _ in range(80):
+        optimizer.zero_grad()
+        module.training_step(batch).backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+    network.eval()
+    output = network.fuse(batch[FRAME_FEATURES], batch[AUDIO_FEATURES], batch[LOG_MEL.name], batch[PRESENT.name])
+    assert torch.equal(output.logits.argmax(dim=1), batch[LABEL])
+
+
+def test_the_learning_rate_rises_then_falls_to_zero_along_half_a_cosine() -> None:
+    rates = [rate_factor(step, 200, Optimization(warm_up=0.1)) for step in range(201)]
+    assert rates[0] == pytest.approx(0.05)
+    assert max(rates) == rates[20] == 1.0
+    assert rates[110] == pytest.approx(0.5)
+    assert rates[200] == pytest.approx(0.0)
+    assert [rate_factor(step, 200, Optimization(scheduler="none")) for step in (50, 150, 200)] == [1.0] * 3
+
+
+def command(folder: Path, output: Path, *more: str) -> list[str]:
+    return ["--data", str(folder), "--output", str(output), "--run", str(output.parent / f"run-{output.stem}"), *more]
+
+
+def test_the_command_of_the_requirements_runs_as_written_offline(small_paired_folder: Path, tmp_path: Path) -> None:
+    output = tmp_path / "checkpoints" / "best.pt"
+    result = subprocess.run(
+        # The last value of an option counts: one epoch shows what a hundred would.
+        [
+            sys.executable,
+            "-m",
+            "training.train",
+            *shlex.split(REQUIREMENTS_COMMAND),
+            *command(small_paired_folder, output),
+            "--epochs",
+            "1",
+        ],
+        capture_output=True,
+        text=True,
+        timeout=280,
+        check=False,
+        env={name: value for name, value in os.environ.items() if name != "WANDB_API_KEY"} | {"HOME": str(tmp_path)},
+    )
+    assert result.returncode == 0, result.stderr
+    checkpoint = load_checkpoint(output)
+    assert checkpoint.config == NetworkConfig("xattn", "concat")
+    assert checkpoint.training["options"]["weight_decay"] == 1e-4
+    assert checkpoint.metrics.keys() == {"validation", "test"}
+    assert {"both", "video only", "audio only"} < checkpoint.metrics["test"].keys()
+    assert list(tmp_path.rglob("offline-run-*")), "nothing was logged to Weights & Biases"
+    assert list(tmp_path.rglob("metrics.csv"))
+
+
+def test_a_resumed_run_ends_with_the_weights_of_an_uninterrupted_one(
+    small_paired_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = ["--fusion", "gated", "--freeze_branches", "--views", "1", "--epochs", "3", "--precision", "32-true"]
+    whole, halved = tmp_path / "whole.pt", tmp_path / "halved.pt"
+    assert training.main([*command(small_paired_folder, whole, *options)]) == 0
+
+    start_epoch = EmotionModule.on_train_epoch_start
+
+    def interrupt(module: EmotionModule) -> None:
+        if module.current_epoch == 2:
+            raise RuntimeError("the power is cut")
+        start_epoch(module)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(EmotionModule, "on_train_epoch_start", interrupt)
+        with pytest.raises(RuntimeError, match="the power is cut"):
+            training.main(command(small_paired_folder, halved, *options))
+    assert not halved.exists()
+    assert training.main(command(small_paired_folder, halved, *options, "--resume")) == 0
+
+    expected, found = load_checkpoint(whole), load_checkpoint(halved)
+    for name, weight in expected.weights.items():
+        assert torch.equal(found.weights[name], weight), name
+    assert found.metrics == expected.metrics
+
+
+def test_a_branch_trained_on_tested_actors_is_refused(
+    small_paired_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    branch = tmp_path / "audio.pt"
+    weights = {name: value for name, value in EmotionNetwork(NetworkConfig()).state_dict().items() if "audio." in name}
+    save_branch(
+        branch,
+        {name: value for name, value in weights.items() if name.startswith("audio.")},
+        {"training_actors": [1, 2, 3, 4, 5, 6]},
+    )
+    output = tmp_path / "best.pt"
+    assert training.main(command(small_paired_folder, output, "--init_from", str(branch))) == 1
+    assert "was trained on actors whom this run validates or tests on" in capsys.readouterr().err
+    assert not output.exists()
+
+
+def test_a_data_folder_that_is_missing_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert training.main(["--data", str(tmp_path / "nowhere")]) == 1
+    assert "nowhere does not exist: --data names the folder with Actor_01 to Actor_24" in capsys.readouterr().err
