@@ -15,3 +15,9 @@ class ParityError(ExportError):
     """An exported model does not compute what the network computes."""
 
     code = "parity_failed"
+
+
+class GateError(ExportError):
+    """The quantised model is not close enough to the full one."""
+
+    code = "gate_failed"

@@ -1,0 +1,97 @@
+"""INT8 is allowed to round, not to change its mind: it is compared with FP32 on clips that neither was fitted on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from export.errors import GateError
+from export.parity import open_session, run
+from preprocessing.contract import PROBABILITIES
+
+MIN_AGREEMENT: Final = 0.985
+"""Least share of held-out clips whose most probable label is the same."""
+
+MAX_ACCURACY_LOSS: Final = 0.005
+"""Most accuracy that INT8 may lose against FP32 on the same clips."""
+
+LabelledBatch = tuple[dict[str, npt.NDArray[Any]], npt.NDArray[np.int64]]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """FP32 and INT8 on the same clips.
+
+    Attributes:
+        clips: How many.
+        agreement: Share with the same most probable label.
+        fp32_accuracy: Share that FP32 gets right.
+        int8_accuracy: Share that INT8 gets right.
+    """
+
+    clips: int
+    agreement: float
+    fp32_accuracy: float
+    int8_accuracy: float
+
+    def __str__(self) -> str:
+        return (
+            f"{self.clips} held-out clips: agreement {self.agreement:.1%}, "
+            f"accuracy {self.fp32_accuracy:.1%} FP32, {self.int8_accuracy:.1%} INT8"
+        )
+
+
+def compare(fp32: Path, int8: Path, batches: Iterable[LabelledBatch]) -> Comparison:
+    """Run both models on labelled clips.
+
+    Args:
+        fp32: The exported model.
+        int8: Its quantised form.
+        batches: Inputs by name, and labels int64 [B], of clips that were not trained on.
+
+    Raises:
+        GateError: There are no clips.
+    """
+    sessions = open_session(fp32), open_session(int8)
+    answers: list[npt.NDArray[np.int64]] = []
+    for inputs, labels in batches:
+        found = [run(session, inputs)[PROBABILITIES.name].argmax(axis=1) for session in sessions]
+        answers.append(np.stack((labels, *found)))
+    if not answers:
+        raise GateError("There are no held-out clips to compare INT8 with FP32 on.")
+    expected, full, quantised = np.concatenate(answers, axis=1)
+    return Comparison(
+        clips=len(expected),
+        agreement=float((full == quantised).mean()),
+        fp32_accuracy=float((full == expected).mean()),
+        int8_accuracy=float((quantised == expected).mean()),
+    )
+
+
+def enforce(
+    comparison: Comparison,
+    *,
+    min_agreement: float = MIN_AGREEMENT,
+    max_accuracy_loss: float = MAX_ACCURACY_LOSS,
+) -> None:
+    """Refuse a quantisation that changes too much.
+
+    Raises:
+        GateError: Agreement is too low or the accuracy lost too high; the message names value and limit.
+    """
+    if comparison.agreement < min_agreement:
+        raise GateError(
+            f"INT8 agrees with FP32 on {comparison.agreement:.1%} of {comparison.clips} held-out clips; "
+            f"the limit is {min_agreement:.1%}."
+        )
+    loss = comparison.fp32_accuracy - comparison.int8_accuracy
+    if loss > max_accuracy_loss:
+        raise GateError(
+            f"INT8 is {loss:.1%} less accurate than FP32 on {comparison.clips} held-out clips; "
+            f"the limit is {max_accuracy_loss:.1%}."
+        )

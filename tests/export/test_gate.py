@@ -1,0 +1,58 @@
+"""A quantisation that changes the model's mind is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from export.errors import GateError
+from export.gate import Comparison, LabelledBatch, compare, enforce
+from export.parity import open_session, random_inputs, run
+from export.quantization import quantize
+from preprocessing.contract import FRAMES, LABELS, LOG_MEL, PROBABILITIES
+from tests.export.conftest import Exported
+
+
+def labelled(count: int) -> Iterator[LabelledBatch]:
+    random = np.random.default_rng(0)
+    for seed in range(count):
+        yield random_inputs(8, (True, True), seed), random.integers(0, len(LABELS), 8)
+
+
+def test_a_model_agrees_with_itself_and_its_accuracy_is_counted(exported: Exported) -> None:
+    found = compare(exported.fp32, exported.fp32, labelled(2))
+    session = open_session(exported.fp32)
+    right = [
+        (run(session, inputs)[PROBABILITIES.name].argmax(axis=1) == labels).mean() for inputs, labels in labelled(2)
+    ]
+    assert (found.clips, found.agreement) == (16, 1.0)
+    assert found.fp32_accuracy == found.int8_accuracy == pytest.approx(np.mean(right))
+    enforce(found)
+
+
+def test_a_broken_quantisation_is_refused(exported: Exported, tmp_path: Path) -> None:
+    broken = tmp_path / "broken.onnx"
+    faint = random_inputs(1, (True, True), seed=0)
+    faint[FRAMES.name] //= 64
+    faint[LOG_MEL.name] *= 1e-3
+    quantize(exported.fp32, broken, [faint])
+    with pytest.raises(GateError, match=r"INT8 agrees with FP32 on .*% of 32 held-out clips; the limit is 98\.5%"):
+        enforce(compare(exported.fp32, broken, labelled(4)))
+
+
+def test_lost_accuracy_is_refused_naming_loss_and_limit() -> None:
+    with pytest.raises(GateError, match=r"INT8 is 2\.0% less accurate .* the limit is 0\.5%"):
+        enforce(Comparison(1000, 0.99, 0.60, 0.58))
+
+
+def test_limits_can_be_changed() -> None:
+    comparison = Comparison(1000, 0.97, 0.60, 0.58)
+    enforce(comparison, min_agreement=0.9, max_accuracy_loss=0.03)
+
+
+def test_without_held_out_clips_nothing_is_let_through(exported: Exported) -> None:
+    with pytest.raises(GateError, match="no held-out clips"):
+        compare(exported.fp32, exported.int8, iter(()))
