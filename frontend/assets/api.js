@@ -1,25 +1,65 @@
-// Talks to the gateway, relative to where the page is served.
+// Talks to the gateway, relative to where the page is served. By XMLHttpRequest: fetch does not tell how far an upload
+// is.
+
+import { Failure, failureOfResponse } from "./failures.js";
+
+/** Longer than the gateway itself waits for an upload and an answer together. */
+const TIMEOUT_MILLISECONDS = 90_000;
+
+/**
+ * @typedef {object} Answer - The body of `POST /predict`, described in docs/API.md.
+ * @property {string[]} labels
+ * @property {number[]} probs
+ * @property {{label: string, prob: number}} top1
+ * @property {string} model
+ * @property {string} model_version
+ * @property {{video: boolean, audio: boolean}} modalities
+ * @property {Record<string, string>} missing
+ * @property {object | null} face
+ * @property {number[] | null} video_probs
+ * @property {number[] | null} audio_probs
+ * @property {number[] | null} frame_attention
+ * @property {Record<string, number>} timings_ms
+ * @property {string} request_id
+ */
 
 /**
  * Send a clip.
  *
- * @param {Blob} clip - The file.
- * @returns {Promise<object>} The body of `POST /predict`.
- * @throws {Error} With a sentence for people.
+ * @param {Blob} blob - The clip.
+ * @param {string} key - API key; empty for none.
+ * @param {AbortSignal} signal - Calls it off.
+ * @param {(fraction: number) => void} onProgress - Called with how much has been sent, from 0 to 1.
+ * @returns {Promise<Answer>}
+ * @throws {Failure} Why there is no answer.
  */
-export async function predict(clip) {
+export function predict(blob, key, signal, onProgress) {
   const form = new FormData();
   // Always the same name: what a person calls a file is nobody's business.
-  form.append("file", clip, "clip");
-  let response;
-  try {
-    response = await fetch("predict", { method: "POST", body: form });
-  } catch {
-    throw new Error("The server cannot be reached. Is it running, and are you online?");
-  }
-  const body = await response.json().catch(() => null);
-  if (!response.ok) {
-    throw new Error(body?.error?.message ?? `The server answered with status ${response.status}.`);
-  }
-  return body;
+  form.append("file", blob, "clip");
+  return new Promise((resolve, reject) => {
+    const request = new XMLHttpRequest();
+    request.open("POST", "predict");
+    request.responseType = "json";
+    request.timeout = TIMEOUT_MILLISECONDS;
+    if (key) {
+      request.setRequestHeader("X-API-Key", key);
+    }
+    request.upload.addEventListener("progress", (event) => onProgress(event.loaded / event.total));
+    request.addEventListener("load", () => {
+      if (request.status === 200 && request.response !== null) {
+        resolve(request.response);
+      } else {
+        reject(failureOfResponse(request.status, request.response, request.getResponseHeader("Retry-After")));
+      }
+    });
+    const unreachable = () => reject(new Failure(navigator.onLine ? "unreachable" : "offline"));
+    request.addEventListener("error", unreachable);
+    request.addEventListener("timeout", unreachable);
+    signal.addEventListener("abort", () => {
+      request.abort();
+      reject(signal.reason);
+    });
+    request.send(form);
+  });
 }

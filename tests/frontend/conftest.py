@@ -1,0 +1,76 @@
+"""One Chromium with a talking face before its camera, and one gateway that answers made-up numbers."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
+
+from tests.frontend.camera import make_fake_camera
+from tests.gateway.running import running_gateway, settings_for_tests, wait_ready
+
+CHROMIUM = shutil.which("chromium")
+CLOCK = Path(__file__).with_name("clock.js")
+
+
+# Not for the session: Playwright keeps an event loop in this thread, which the other folders' tests cannot have.
+@pytest.fixture(scope="package")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    if CHROMIUM is None:
+        pytest.skip("chromium is not installed")
+    camera = make_fake_camera(tmp_path_factory.mktemp("camera"))
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=CHROMIUM, args=["--no-sandbox", "--mute-audio", *camera.arguments]
+        )
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="package")
+def gateway() -> Iterator[httpx.Client]:
+    with running_gateway(settings_for_tests(upload_limit=2_000_000)) as client:
+        wait_ready(client)
+        yield client
+
+
+@contextmanager
+def opened(browser: Browser, address: str, *, allowed: bool = True, **options: Any) -> Iterator[Page]:
+    """The page in a window of its own; any complaint of the browser fails the test, except failed requests.
+
+    Args:
+        browser: The browser.
+        address: Where the page is.
+        allowed: Whether the person allows camera and microphone.
+        **options: Of the window, for example `viewport`.
+    """
+    complaints: list[str] = []
+
+    def note(message: ConsoleMessage) -> None:
+        if message.type in {"error", "warning"} and "Failed to load resource" not in message.text:
+            complaints.append(message.text)
+
+    context = browser.new_context(**options)
+    context.set_default_timeout(20_000)
+    if allowed:
+        context.grant_permissions(["camera", "microphone"])
+    context.add_init_script(path=CLOCK)
+    page = context.new_page()
+    page.on("console", note)
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.goto(address)
+    yield page
+    context.close()
+    assert complaints == []
+
+
+@pytest.fixture
+def page(browser: Browser, gateway: httpx.Client) -> Iterator[Page]:
+    with opened(browser, str(gateway.base_url)) as page:
+        yield page

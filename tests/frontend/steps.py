@@ -1,0 +1,91 @@
+"""What a person does on the page, in a few words."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import Locator, Page, Route, expect
+
+from preprocessing.contract import LABELS
+
+HEADLINE = re.compile(rf"^({'|'.join(label.capitalize() for label in LABELS)}) – \d+\.\d\s%$")
+
+OPEN = "Agree and turn on the camera"
+
+
+def press(page: Page, name: str) -> None:
+    page.get_by_role("button", name=name, exact=True).click()
+
+
+def expect_state(page: Page, state: str) -> None:
+    expect(page.locator("body")).to_have_attribute("data-state", state, timeout=20_000)
+
+
+def turn_camera_on(page: Page) -> None:
+    press(page, OPEN)
+    expect_state(page, "ready")
+
+
+def move_clock(page: Page, seconds: float) -> None:
+    """Let a countdown of the page pass without waiting for it."""
+    page.evaluate("seconds => window.testClock.move(seconds)", seconds)
+
+
+def record(page: Page) -> None:
+    """From the open camera to the recording that can be sent; the countdown is skipped, the recording is not."""
+    press(page, "Record")
+    expect_state(page, "countdown")
+    move_clock(page, 3)
+    expect_state(page, "recording")
+    expect_state(page, "review")
+
+
+def choose(page: Page, clip: Path) -> None:
+    page.get_by_label("Choose a clip").set_input_files(clip)
+    expect_state(page, "review")
+
+
+def send(page: Page, clip: Path) -> None:
+    choose(page, clip)
+    press(page, "Estimate")
+
+
+def bars(page: Page) -> Locator:
+    return page.get_by_role("list", name="Probability of each emotion").get_by_role("listitem")
+
+
+def expect_result(page: Page) -> None:
+    expect_state(page, "result")
+    expect(page.locator("#result-title")).to_have_text(HEADLINE)
+    expect(page.locator("#result-title")).to_be_focused()
+    expect(bars(page)).to_have_count(len(LABELS))
+
+
+def answer_with(page: Page, status: int, code: str, message: str, **headers: str) -> None:
+    """Let the next requests fail as the gateway would."""
+    body = {"error": {"code": code, "message": message, "request_id": "1"}}
+    _route(
+        page,
+        lambda route: route.fulfill(
+            status=status, headers=headers, content_type="application/json", body=json.dumps(body)
+        ),
+    )
+
+
+def never_answer(page: Page) -> None:
+    """Let the next requests hang."""
+    _route(page, lambda _: None)
+
+
+def answer_again(page: Page) -> None:
+    """Let requests through to the gateway."""
+    page.unroute("**/predict")
+
+
+def _route(page: Page, handler: Callable[[Route], Any]) -> None:
+    page.unroute("**/predict")
+    page.route("**/predict", handler)
