@@ -1,0 +1,71 @@
+"""Overlays as `kubectl apply -k` would send them, rendered without a cluster."""
+
+from __future__ import annotations
+
+import copy
+import functools
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+K8S = Path(__file__).parents[2] / "k8s"
+OVERLAYS = ("cpu", "gpu", "local")
+
+Manifest = dict[str, Any]
+
+
+def tool(name: str) -> str:
+    """A program of this environment or of the machine; skips the test where there is none."""
+    found = shutil.which(name, path=str(Path(sys.executable).parent)) or shutil.which(name)
+    if found is None:
+        pytest.skip(f"{name} is not installed; `make test` installs it where its package has a build for this machine.")
+    return found
+
+
+@functools.cache
+def rendered_text(overlay: str) -> str:
+    """An overlay's manifests as YAML."""
+    done = subprocess.run(
+        [tool("kubectl"), "kustomize", K8S / "overlays" / overlay], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def rendered(overlay: str) -> list[Manifest]:
+    """An overlay's manifests, each time anew so that a test may change them."""
+    return copy.deepcopy(_parsed(overlay))
+
+
+@functools.cache
+def _parsed(overlay: str) -> list[Manifest]:
+    return list(yaml.safe_load_all(rendered_text(overlay)))
+
+
+def of_kind(manifests: list[Manifest], kind: str) -> list[Manifest]:
+    """The manifests of one kind."""
+    return [manifest for manifest in manifests if manifest["kind"] == kind]
+
+
+def named(manifests: list[Manifest], kind: str, name: str) -> Manifest:
+    """The one manifest of this kind and name."""
+    (found,) = [manifest for manifest in of_kind(manifests, kind) if manifest["metadata"]["name"] == name]
+    return found
+
+
+def pod_specs(manifests: list[Manifest]) -> dict[str, Any]:
+    """Pod specifications by the name of their Deployment."""
+    return {
+        manifest["metadata"]["name"]: manifest["spec"]["template"]["spec"]
+        for manifest in of_kind(manifests, "Deployment")
+    }
+
+
+def containers(pod: dict[str, Any]) -> list[dict[str, Any]]:
+    """All containers of a pod, those that run first included."""
+    return [*pod.get("initContainers", []), *pod["containers"]]

@@ -1,0 +1,130 @@
+"""What `kubectl apply -k` would send fits together: schemas, references, ranges, policy, what overlays change."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+from google.protobuf import text_format
+from tritonclient.grpc.model_config_pb2 import ModelConfig, ModelInstanceGroup
+
+from tests.k8s.policy import violations
+from tests.k8s.ranges import faults, gateway_settings, quantity
+from tests.k8s.references import dangling
+from tests.k8s.rendering import K8S, OVERLAYS, named, of_kind, pod_specs, rendered, tool
+
+REPOSITORY = K8S.parent / "model_repository"
+each_overlay = pytest.mark.parametrize("overlay", OVERLAYS)
+
+
+def test_manifests_fit_the_schemas_of_kubernetes(tmp_path: Path) -> None:
+    files = [tmp_path / f"{overlay}.yaml" for overlay in OVERLAYS]
+    for file in files:
+        # Operators bring the schemas of their own kinds with them.
+        core = [each for each in rendered(file.stem) if each["apiVersion"] != "monitoring.coreos.com/v1"]
+        file.write_text(yaml.safe_dump_all(core))
+    done = subprocess.run(
+        [tool("kubernetes-validate"), "--strict", *files], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "WARN" not in done.stdout + done.stderr
+
+
+def test_a_misspelt_field_does_not_fit_the_schema(tmp_path: Path) -> None:
+    deployment = named(rendered("cpu"), "Deployment", "gateway")
+    deployment["spec"]["replica"] = 3
+    file = tmp_path / "manifests.yaml"
+    file.write_text(yaml.safe_dump(deployment))
+    done = subprocess.run([tool("kubernetes-validate"), "--strict", file], capture_output=True, check=False)
+    assert done.returncode != 0
+
+
+@each_overlay
+def test_every_reference_leads_somewhere(overlay: str) -> None:
+    assert dangling(rendered(overlay)) == []
+
+
+@each_overlay
+def test_every_value_is_one_that_an_api_server_takes(overlay: str) -> None:
+    assert faults(rendered(overlay)) == []
+
+
+@each_overlay
+def test_nothing_is_more_open_than_it_needs_to_be(overlay: str) -> None:
+    assert violations(rendered(overlay)) == []
+
+
+@each_overlay
+def test_only_the_gateway_reaches_triton_for_inferences(overlay: str) -> None:
+    callers = [
+        (peer, {port["port"] for port in rule["ports"]})
+        for policy in of_kind(rendered(overlay), "NetworkPolicy")
+        if policy["spec"]["podSelector"].get("matchLabels", {}).get("app.kubernetes.io/name") == "triton"
+        for rule in policy["spec"].get("ingress", [])
+        for peer in rule["from"]
+    ]
+    inference = [peer for peer, ports in callers if ports != {8002}]
+    assert inference == [{"podSelector": {"matchLabels": {"app.kubernetes.io/name": "gateway"}}}]
+
+
+def test_a_changed_setting_changes_the_name_of_the_configuration() -> None:
+    names = {overlay: of_kind(rendered(overlay), "ConfigMap")[0]["metadata"]["name"] for overlay in OVERLAYS}
+    assert len(set(names.values())) == len(OVERLAYS)
+    assert all(name.startswith("gateway-settings-") for name in names.values())
+
+
+def test_the_overlays_differ_in_what_they_are_for() -> None:
+    by_overlay = {overlay: rendered(overlay) for overlay in OVERLAYS}
+    models = {overlay: gateway_settings(manifests).model for overlay, manifests in by_overlay.items()}
+    gpus = {
+        overlay: pod_specs(manifests)["triton"]["containers"][0]["resources"]["limits"].get("nvidia.com/gpu")
+        for overlay, manifests in by_overlay.items()
+    }
+    assert models == {"cpu": "emotion_int8", "gpu": "emotion_fp32", "local": "emotion_int8"}
+    assert gpus == {"cpu": None, "gpu": "1", "local": None}
+    assert [overlay for overlay in OVERLAYS if not of_kind(by_overlay[overlay], "Ingress")] == ["local"]
+    assert all(
+        "/" not in container["image"]
+        for pod in pod_specs(by_overlay["local"]).values()
+        for container in pod["containers"]
+    )
+
+
+def test_the_ingress_takes_the_largest_clip_and_waits_for_the_slowest() -> None:
+    manifests = rendered("cpu")
+    annotations = named(manifests, "Ingress", "emotion")["metadata"]["annotations"]
+    settings = gateway_settings(manifests)
+    prefix = "nginx.ingress.kubernetes.io/proxy-"
+    assert int(annotations[prefix + "body-size"].removesuffix("m")) * 2**20 > settings.upload_limit
+    for kind in ("read", "send"):
+        assert int(annotations[f"{prefix}{kind}-timeout"]) > settings.upload_timeout + settings.request_deadline
+
+
+@each_overlay
+def test_the_init_container_makes_configurations_that_match_the_cpu_limit(overlay: str, tmp_path: Path) -> None:
+    pod = pod_specs(rendered(overlay))["triton"]
+    (models,) = pod["initContainers"]
+    script = models["args"][0].replace("/model_repository/", f"{tmp_path}/").replace("/models/.", f"{REPOSITORY}/.")
+    variables = {variable["name"]: variable["value"] for variable in models["env"]} | {"PATH": "/usr/bin:/bin"}
+    subprocess.run([*models["command"], script], env=variables, check=True)
+    kind = ModelInstanceGroup.KIND_GPU if overlay == "gpu" else ModelInstanceGroup.KIND_CPU
+    for file in tmp_path.glob("*/config.pbtxt"):
+        config = text_format.Parse(file.read_text(), ModelConfig())
+        assert [group.kind for group in config.instance_group] == [kind]
+        threads = config.parameters["intra_op_thread_count"].string_value
+        assert int(threads) == quantity(pod["containers"][0]["resources"]["limits"]["cpu"])
+    assert len(list(tmp_path.glob("*/config.pbtxt"))) == 2
+
+
+def test_the_adapter_provides_the_metrics_that_scaling_asks_for() -> None:
+    values = yaml.safe_load((K8S / "components" / "monitoring" / "prometheus-adapter-values.yaml").read_text())
+    provided = {rule["name"].get("as", rule["name"]["matches"].strip("^$")) for rule in values["rules"]["custom"]}
+    asked = {
+        metric["pods"]["metric"]["name"]
+        for scaler in of_kind(rendered("gpu"), "HorizontalPodAutoscaler")
+        for metric in scaler["spec"]["metrics"]
+        if metric["type"] == "Pods"
+    }
+    assert provided == asked
