@@ -32,7 +32,8 @@ const TEXTS = {
   },
   insecure: {
     title: "Recording needs a secure connection",
-    advice: "Open this page by an address that begins with https://, or on this machine as http://127.0.0.1. A file can be sent anyway.",
+    advice:
+      "Open this page by an address that begins with https://, or on this machine as http://127.0.0.1. A file can be sent anyway.",
     remedy: "none",
   },
   unsupported: {

@@ -9,7 +9,7 @@ const FLOOR_DECIBELS = 60;
  * Show the level of a stream for as long as a state lasts.
  *
  * @param {MediaStream} stream - The open camera.
- * @param {HTMLElement} meter - An element of the role `meter`, from 0 to 100; its bar follows `--share`.
+ * @param {HTMLMeterElement} meter - From 0 to 1.
  * @param {AbortSignal} signal - Ends it.
  */
 export function showLevel(stream, meter, signal) {
@@ -23,9 +23,7 @@ export function showLevel(stream, meter, signal) {
   const samples = new Float32Array(analyser.fftSize);
   const timer = setInterval(() => {
     analyser.getFloatTimeDomainData(samples);
-    const level = Math.round(100 * loudness(samples));
-    meter.setAttribute("aria-valuenow", String(level));
-    meter.style.setProperty("--share", `${level}%`);
+    meter.value = loudness(samples);
   }, UPDATE_MILLISECONDS);
   signal.addEventListener("abort", () => {
     clearInterval(timer);

@@ -15,7 +15,7 @@ import { record } from "./recorder.js";
 import { showResult } from "./result.js";
 import { showSession, watchSession } from "./sessions.js";
 import { elapse } from "./timing.js";
-import { focusState, showClip, showCountdown, showRecorded, showSent, showState } from "./view.js";
+import { focusState, showClip, showCountdown, showNothingRecorded, showRecorded, showSent, showState } from "./view.js";
 
 const COUNTDOWN_SECONDS = 3;
 
@@ -50,6 +50,7 @@ const EFFECTS = {
     dispatch("elapsed");
   },
   async recording({ stream }, signal) {
+    showNothingRecorded();
     showLevel(stream, byId("level"), signal);
     const blob = await record(stream, RECORDING_SECONDS, signal, (left) => showRecorded(left, RECORDING_SECONDS));
     recordings += 1;

@@ -87,7 +87,12 @@ function showAttention(attention) {
   const most = Math.max(...(attention ?? []));
   byId("attention-columns").replaceChildren(
     ...(attention ?? []).map((share) =>
-      element("li", {}, bar("column", (100 * share) / most), element("span", { class: "number" }, percent(100 * share))),
+      element(
+        "li",
+        {},
+        bar("column", (100 * share) / most),
+        element("span", { class: "number" }, percent(100 * share)),
+      ),
     ),
   );
 }

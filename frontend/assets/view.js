@@ -2,6 +2,7 @@
 // not see it.
 
 import { byId } from "./elements.js";
+import { size } from "./words.js";
 
 /** What screen readers are told on the way into a state; where the focus goes to a heading, that is read instead. */
 const ANNOUNCEMENTS = {
@@ -55,6 +56,12 @@ export function announce(text) {
   byId("announcement").textContent = text;
 }
 
+/** Forget how far the last recording was: the recorder takes a moment to start. */
+export function showNothingRecorded() {
+  byId("ring").style.setProperty("--share", "0");
+  byId("seconds").textContent = "";
+}
+
 /**
  * Show how far the recording is.
  *
@@ -104,7 +111,7 @@ export function showClip(clip, signal) {
   const player = byId("playback");
   const url = URL.createObjectURL(clip.blob);
   byId("review-title").textContent = clip.source === "camera" ? "Check your recording" : "Check the file";
-  byId("clip-name").textContent = `${clip.name}, ${(clip.blob.size / 1e6).toFixed(1)} MB`;
+  byId("clip-name").textContent = `${clip.name}, ${size(clip.blob.size)}`;
   byId("unplayable").hidden = true;
   player.hidden = false;
   player.addEventListener(

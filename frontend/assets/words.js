@@ -10,3 +10,6 @@ export const capitalised = (word) => word.charAt(0).toUpperCase() + word.slice(1
 
 /** @param {import("./api.js").Answer} answer @returns {string} Such as "Angry – 20.5 %". */
 export const headline = (answer) => `${capitalised(answer.top1.label)} – ${percent(answer.top1.prob)}`;
+
+/** @param {number} bytes @returns {string} Such as "1.2 MB" or "340 kB". */
+export const size = (bytes) => (bytes < 1e6 ? `${Math.ceil(bytes / 1e3)} kB` : `${(bytes / 1e6).toFixed(1)} MB`);

@@ -9,10 +9,22 @@ import { negotiateMimeType } from "../../frontend/assets/media.js";
 import { elapse } from "../../frontend/assets/timing.js";
 
 test("webm comes first, and Safari gets mp4", () => {
-  assert.equal(negotiateMimeType("video", () => true), "video/webm;codecs=vp9,opus");
-  assert.equal(negotiateMimeType("video", (type) => type.startsWith("video/mp4")), "video/mp4;codecs=avc1.42E01E,mp4a.40.2");
-  assert.equal(negotiateMimeType("audio", (type) => type.startsWith("audio/mp4")), "audio/mp4");
-  assert.equal(negotiateMimeType("video", () => false), null);
+  assert.equal(
+    negotiateMimeType("video", () => true),
+    "video/webm;codecs=vp9,opus",
+  );
+  assert.equal(
+    negotiateMimeType("video", (type) => type.startsWith("video/mp4")),
+    "video/mp4;codecs=avc1.42E01E,mp4a.40.2",
+  );
+  assert.equal(
+    negotiateMimeType("audio", (type) => type.startsWith("audio/mp4")),
+    "audio/mp4",
+  );
+  assert.equal(
+    negotiateMimeType("video", () => false),
+    null,
+  );
 });
 
 test("errors of the browser become kinds with something to do", () => {
@@ -27,8 +39,10 @@ test("answers of the server become kinds, with its own words and its pause", () 
   const busy = failureOfResponse(429, { error: { message: "Too many clips are waiting." } }, "7");
   assert.deepEqual([busy.kind, busy.message, busy.retryAfter], ["rate-limited", "Too many clips are waiting.", 7]);
   const broken = failureOfResponse(502, null, "soon");
-  assert.deepEqual([broken.kind, broken.message, broken.retryAfter],
-    ["unexpected", "The server answered with status 502.", null]);
+  assert.deepEqual(
+    [broken.kind, broken.message, broken.retryAfter],
+    ["unexpected", "The server answered with status 502.", null],
+  );
 });
 
 test("loudness goes from silence to full scale in even steps", () => {
@@ -42,7 +56,10 @@ test("a wait ticks down to zero", async () => {
   const ticks = [];
   await elapse(0.12, new AbortController().signal, (left) => ticks.push(left));
   assert.equal(ticks.at(-1), 0);
-  assert.deepEqual(ticks, ticks.toSorted((a, b) => b - a));
+  assert.deepEqual(
+    ticks,
+    ticks.toSorted((a, b) => b - a),
+  );
 });
 
 test("a wait that is called off ends at once and ticks no more", async () => {

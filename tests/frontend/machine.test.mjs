@@ -10,15 +10,28 @@ const clip = Symbol("clip");
 const entry = Symbol("entry");
 const failure = Symbol("failure");
 const EVENTS = [
-  "open", "granted", "record", "elapsed", "recorded", "send", "answered", "failed", "cancel", "close", "choose", "show",
+  "open",
+  "granted",
+  "record",
+  "elapsed",
+  "recorded",
+  "send",
+  "answered",
+  "failed",
+  "cancel",
+  "close",
+  "choose",
+  "show",
 ];
 
 /** The state after some events, each a name or a name with what it brings. */
 const after = (...events) =>
-  events.map((event) => [event].flat()).reduce(
-    (state, [event, data]) => transition(state, event, data) ?? assert.fail(`${event} is ignored in ${state.name}`),
-    { name: "idle" },
-  );
+  events
+    .map((event) => [event].flat())
+    .reduce(
+      (state, [event, data]) => transition(state, event, data) ?? assert.fail(`${event} is ignored in ${state.name}`),
+      { name: "idle" },
+    );
 
 const opened = ["open", ["granted", { stream }]];
 const recorded = [...opened, "record", "elapsed", ["recorded", { clip }]];
@@ -85,7 +98,10 @@ test("the signal of a state is aborted when it is left, and not before", () => {
   assert.equal(machine.dispatch("recorded", { clip }), false);
   assert.equal(signals[0].aborted, false);
   machine.dispatch("granted", { stream });
-  assert.deepEqual(signals.map((signal) => signal.aborted), [true, false]);
+  assert.deepEqual(
+    signals.map((signal) => signal.aborted),
+    [true, false],
+  );
   assert.equal(machine.state.name, "ready");
 });
 

@@ -1,0 +1,123 @@
+"""Every state of the page, wide and narrow, dark and light: axe finds nothing, nothing sticks out, pictures are kept.
+
+The pictures lie in test-artifacts/frontend, for people to look at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import product
+from pathlib import Path
+
+import httpx
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.frontend.conftest import opened
+from tests.frontend.steps import (
+    OPEN,
+    answer_again,
+    answer_with,
+    expect_result,
+    expect_state,
+    move_clock,
+    never_answer,
+    press,
+)
+from tests.frontend.tools import ROOT, tool
+
+PICTURES = ROOT / "test-artifacts" / "frontend"
+WINDOWS = {"wide": (1280, 800), "narrow": (320, 640)}
+SCHEMES = ("light", "dark")
+
+
+class Looker:
+    """Looks at the page in the state it is in."""
+
+    def __init__(self, page: Page, axe: Path) -> None:
+        self._page = page
+        page.evaluate(axe.read_text() + "; null")
+
+    def look(self, name: str) -> None:
+        for (window, (width, height)), scheme in product(WINDOWS.items(), SCHEMES):
+            self._page.set_viewport_size({"width": width, "height": height})
+            self._page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]  # a str is no Literal
+            assert self._page.evaluate("document.documentElement.scrollWidth") <= width, f"{name} sticks out"
+            self._page.screenshot(path=PICTURES / f"{name}-{window}-{scheme}.png", full_page=True)
+            # Colours differ between schemes, and what there is between widths: two of the four show both.
+            if (window == "wide") == (scheme == "light"):
+                self._expect_no_violations(f"{name}, {window}, {scheme}")
+
+    def _expect_no_violations(self, where: str) -> None:
+        found = self._page.evaluate(
+            """async () => (await axe.run({resultTypes: ["violations"]})).violations.flatMap(
+              (violation) => violation.nodes.map((node) => `${violation.id}: ${node.html} ${node.failureSummary}`))"""
+        )
+        assert found == [], where
+
+
+@pytest.fixture
+def page(browser: Browser, gateway: httpx.Client) -> Iterator[Page]:
+    with opened(browser, str(gateway.base_url), reduced_motion="reduce") as page:
+        yield page
+
+
+def test_every_state_is_accessible_and_fits_every_window(page: Page) -> None:
+    looker = Looker(page, tool("axe-core/axe.min.js"))
+    looker.look("idle")
+
+    page.evaluate(
+        """() => {
+          const media = navigator.mediaDevices;
+          const open = media.getUserMedia.bind(media);
+          media.getUserMedia = (wish) => new Promise((resolve) => {
+            window.allow = () => { media.getUserMedia = open; resolve(open(wish)); };
+          });
+        }"""
+    )
+    press(page, OPEN)
+    expect_state(page, "permission")
+    looker.look("permission")
+    page.evaluate("allow()")
+    expect_state(page, "ready")
+    page.wait_for_function("document.getElementById('preview').videoWidth > 0")
+    looker.look("ready")
+
+    page.evaluate("testClock.stop()")
+    press(page, "Record")
+    expect_state(page, "countdown")
+    move_clock(page, 1.5)
+    expect(page.locator("#number")).to_have_text("2")
+    looker.look("countdown")
+    move_clock(page, 1.5)
+    expect_state(page, "recording")
+    expect(page.locator("#seconds")).to_have_text("3.0 s")
+    move_clock(page, 2)
+    expect(page.locator("#seconds")).to_have_text("1.0 s")
+    looker.look("recording")
+    move_clock(page, 1)
+    expect_state(page, "review")
+    looker.look("review")
+
+    never_answer(page)
+    press(page, "Estimate")
+    expect_state(page, "uploading")
+    looker.look("uploading")
+    press(page, "Cancel")
+
+    answer_with(page, 429, "rate_limited", "The limit of 60 requests per minute is reached.", **{"Retry-After": "20"})
+    press(page, "Estimate")
+    expect_state(page, "error")
+    looker.look("error-pause")
+    move_clock(page, 20)
+    answer_with(page, 401, "unauthorized", "This server asks for an API key in the header X-API-Key.")
+    press(page, "Send again")
+    expect(page.get_by_label("API key", exact=True)).to_be_visible()
+    looker.look("error-key")
+
+    answer_again(page)
+    page.get_by_label("API key", exact=True).fill("any")
+    press(page, "Send with this key")
+    expect_result(page)
+    page.get_by_text("Timings and model").click()
+    looker.look("result")
