@@ -81,6 +81,11 @@ class FormReader:
             raise BadFormError("The form is cut off: it ends before its closing boundary.")
         return self._parts
 
+    def close(self) -> None:
+        """Let go of everything: parser and reader refer to each other, which would keep uploads until a collection."""
+        self._parser.callbacks = {}
+        self._parts = []
+
     def _begin_part(self) -> None:
         self._disposition = b""
 

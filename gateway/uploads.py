@@ -46,9 +46,11 @@ async def read_clip_upload(request: Request, *, limit: int, timeout: float) -> b
         async with asyncio.timeout(timeout):
             async for chunk in _limited(request, limit):
                 reader.feed(chunk)
+        data = _file_of(reader.finish())
     except TimeoutError:
         raise UploadTimeoutError(f"The upload did not arrive within {timeout:g} s, the limit.") from None
-    data = _file_of(reader.finish())
+    finally:
+        reader.close()
     if len(data) > limit:
         raise _too_large(f"{len(data)} bytes", limit)
     return data
