@@ -32,6 +32,7 @@ from training.evaluation import evaluate
 from training.features import AUDIO_FEATURES, FeatureSamples, encode
 from training.module import EmotionModule, Optimization
 from training.network import EmotionNetwork, NetworkConfig, Temperatures
+from training.order import EpochOrder
 from training.start import share_neutral_with_calm, start_from
 
 VARIANTS: Final = (
@@ -110,7 +111,10 @@ def fit_fusion(network: EmotionNetwork, samples: FeatureSamples, options: argpar
     )
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "The 'train_dataloader' does not have many workers")
-        trainer.fit(module, DataLoader(samples, options.batch_size, shuffle=True, drop_last=True))
+        trainer.fit(
+            module,
+            DataLoader(samples, options.batch_size, sampler=EpochOrder(len(samples), options.seed), drop_last=True),
+        )
 
 
 def markdown(report: dict[str, Any]) -> str:
@@ -126,7 +130,7 @@ def _encoded(cache: Cache, options: argparse.Namespace) -> tuple[dict[str, Tenso
     """All clips as training and as test clips; of audio features only the spectrograms matter here."""
     network = _network(VARIANTS[0], cache, options, 0, tested=set())
     everything = np.arange(len(cache.records))
-    fresh = ClipSamples(cache, everything, TRAINING, seed=options.seed, fresh=True)
+    fresh = ClipSamples(cache, everything, TRAINING, seed=options.seed)
     changed = encode(network, fresh, augmentation=Augmentation(), views=options.views, bfloat16=True)
     return changed, encode(network, ClipSamples(cache, everything, TEST), bfloat16=True)
 

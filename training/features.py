@@ -31,15 +31,18 @@ class FeatureSamples(Dataset[dict[str, Tensor]]):
         tensors: `frame_features` [N, 8, 512], `audio_features` [N, 128], `log_mel`, `present` and `label`.
     """
 
-    def __init__(self, tensors: dict[str, Tensor], *, swap_faces: bool = False) -> None:
+    def __init__(self, tensors: dict[str, Tensor], *, swap_faces: bool = False, seed: int = 0) -> None:
         """Hold features.
 
         Args:
             tensors: Features, by name.
-            swap_faces: Give a voice the face of another sample of its label whenever it is asked for. Only where
-                faces and voices were paired by label in the first place.
+            swap_faces: Give a voice the face of another sample of its label. Sample `k · N + i`, of N, has the voice
+                of sample `i` and a face that depends on that number. Only where faces and voices were paired by label
+                in the first place.
+            seed: Seed of the choice of faces.
         """
         self.tensors = tensors
+        self._seed = seed
         labels = tensors[LABEL]
         self._same = [torch.nonzero(labels == label).flatten() for label in range(len(LABELS))] if swap_faces else None
 
@@ -56,12 +59,13 @@ class FeatureSamples(Dataset[dict[str, Tensor]]):
     def __len__(self) -> int:
         return len(self.tensors[LABEL])
 
-    def __getitem__(self, place: int) -> dict[str, Tensor]:
+    def __getitem__(self, number: int) -> dict[str, Tensor]:
         """One sample, without batch dimension."""
-        sample = {name: values[place] for name, values in self.tensors.items()}
+        sample = {name: values[number % len(self)] for name, values in self.tensors.items()}
         if self._same is not None:
             same = self._same[int(sample[LABEL])]
-            sample[FRAME_FEATURES] = self.tensors[FRAME_FEATURES][same[torch.randint(len(same), ())]]
+            chosen = np.random.default_rng((self._seed, number)).integers(len(same))
+            sample[FRAME_FEATURES] = self.tensors[FRAME_FEATURES][same[chosen]]
         return sample
 
 
@@ -94,7 +98,8 @@ def encode(
     device = next(network.parameters()).device
     parts: dict[str, list[Tensor]] = {}
     for view in range(views):
-        loader = DataLoader(samples, batch_size, num_workers=workers)
+        numbers = range(view * len(samples), (view + 1) * len(samples))
+        loader = DataLoader(samples, batch_size, sampler=numbers, num_workers=workers)
         for batch in tqdm(loader, desc=f"features, view {view + 1} of {views}", mininterval=10):
             changed = batch
             if augmentation is not None:

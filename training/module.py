@@ -65,7 +65,7 @@ class EmotionModule(lightning.LightningModule):
             network: Changed in place.
             optimization: How.
             augment: Change training batches; without, they are learned as they are, modalities included.
-            seed: Every epoch starts from a seed of its own, so that a resumed run repeats an uninterrupted one.
+            seed: Every step starts from a seed of its own, so that a resumed run repeats an uninterrupted one.
         """
         super().__init__()
         self.network = network
@@ -78,12 +78,16 @@ class EmotionModule(lightning.LightningModule):
                 parameter.requires_grad_(False)
 
     def on_train_epoch_start(self) -> None:
-        """Seed this epoch's random changes; keep frozen branches out of training mode."""
-        torch.manual_seed(self._seed + 1_000 * self.current_epoch + self.global_rank)
+        """Put everything but frozen branches into training mode."""
+        self.network.train()
         if not self._optimization.branch_share:
             for name, module in self.network.named_children():
                 if f"{name}." in _BRANCHES:
                     module.eval()
+
+    def on_train_batch_start(self, *_batch: object) -> None:
+        """Seed this step's random changes and dropout."""
+        torch.manual_seed(self._seed + self.global_step * self.trainer.world_size + self.global_rank)
 
     def training_step(self, batch: dict[str, Tensor]) -> Tensor:
         """Loss of one batch."""

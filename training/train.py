@@ -13,7 +13,6 @@ import pytorch_lightning as lightning
 import torch
 from pytorch_lightning.callbacks import EarlyStopping, LearningRateMonitor, ModelCheckpoint, TQDMProgressBar
 from pytorch_lightning.loggers import CSVLogger, Logger, WandbLogger
-from torch import Tensor
 from torch.utils.data import DataLoader
 
 from preprocessing.errors import EmotionError
@@ -28,41 +27,13 @@ from training.features import FeatureSamples, encode
 from training.module import WATCHED, EmotionModule, Optimization
 from training.network import EmotionNetwork, NetworkConfig
 from training.options import parser, prepared
+from training.order import EpochOrder
 from training.start import load_video_weights, share_neutral_with_calm, start_from
 
 Samples = ClipSamples | FeatureSamples
 
 STATES = "states"
 """Folder of resumable states below that of the run."""
-
-
-class ClipData(lightning.LightningDataModule):
-    """Batches of the training and the validation part, in an order that depends on seed and epoch alone."""
-
-    def __init__(self, training: Samples, validation: Samples, *, batch_size: int, workers: int, seed: int) -> None:
-        super().__init__()
-        self._training = training
-        self._validation = validation
-        self._batch_size = batch_size
-        self._workers = workers
-        self._seed = seed
-
-    def train_dataloader(self) -> DataLoader[dict[str, Tensor]]:
-        """Asked for again in every epoch."""
-        epoch = self.trainer.current_epoch if self.trainer else 0
-        return DataLoader(
-            self._training,
-            self._batch_size,
-            shuffle=True,
-            # A last batch of one sample would break batch normalisation.
-            drop_last=len(self._training) > self._batch_size,
-            num_workers=self._workers,
-            generator=torch.Generator().manual_seed(self._seed + epoch),
-        )
-
-    def val_dataloader(self) -> DataLoader[dict[str, Tensor]]:
-        """Every sample once, in order."""
-        return DataLoader(self._validation, self._batch_size, num_workers=self._workers)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -93,11 +64,7 @@ def train(options: argparse.Namespace) -> dict[str, Any]:
     network = EmotionNetwork(NetworkConfig(options.fusion, options.xattn_head, options.dropout))
     initialise(network, options, cache, split)
     training, validation = samples_of(network, cache, split, options)
-    fit(
-        network,
-        ClipData(training, validation, batch_size=options.batch_size, workers=options.workers, seed=options.seed),
-        options,
-    )
+    fit(network, training, validation, options)
     parts = {"validation": measured(network, cache, split.validation, VALIDATION, options)}
     if len(split.test):
         parts["test"] = measured(network, cache, split.test, TEST, options)
@@ -125,7 +92,7 @@ def initialise(network: EmotionNetwork, options: argparse.Namespace, cache: Cach
         share_neutral_with_calm(network)
 
 
-def fit(network: EmotionNetwork, data: ClipData, options: argparse.Namespace) -> None:
+def fit(network: EmotionNetwork, training: Samples, validation: Samples, options: argparse.Namespace) -> None:
     """Train until the validation recall stops rising, and leave the best epoch's weights in the network."""
     settings = Optimization(
         learning_rate=options.learning_rate,
@@ -136,9 +103,10 @@ def fit(network: EmotionNetwork, data: ClipData, options: argparse.Namespace) ->
         mixup=options.mixup,
     )
     module = EmotionModule(network, settings, seed=options.seed)
-    best = ModelCheckpoint(
-        options.run, "best", monitor=WATCHED, mode="max", save_last=True, enable_version_counter=False
-    )
+    states = options.run / STATES
+    best = ModelCheckpoint(states, "best", monitor=WATCHED, mode="max", enable_version_counter=False)
+    # Without anything to monitor it keeps the newest; `save_last` would keep the newest that was a best one.
+    newest = ModelCheckpoint(states, "last", enable_version_counter=False)
     trainer = lightning.Trainer(
         max_epochs=options.epochs,
         accelerator="auto",
@@ -146,12 +114,12 @@ def fit(network: EmotionNetwork, data: ClipData, options: argparse.Namespace) ->
         precision=options.precision,
         gradient_clip_val=1.0,
         deterministic="warn",
-        reload_dataloaders_every_n_epochs=1,
         num_sanity_val_steps=0,
         log_every_n_steps=10,
         logger=loggers(options),
         callbacks=[
             best,
+            newest,
             EarlyStopping(WATCHED, mode="max", patience=options.early_stopping_patience),
             LearningRateMonitor("epoch"),
             TQDMProgressBar(refresh_rate=20),
@@ -159,8 +127,24 @@ def fit(network: EmotionNetwork, data: ClipData, options: argparse.Namespace) ->
         default_root_dir=options.run,
         enable_model_summary=False,
     )
-    last = options.run / STATES / "last.ckpt"
-    trainer.fit(module, data, ckpt_path=last if options.resume and last.is_file() else None, weights_only=False)
+    last = states / "last.ckpt"
+    trainer.fit(
+        module,
+        DataLoader(
+            training,
+            options.batch_size,
+            sampler=EpochOrder(len(training), options.seed),
+            # A last batch of one sample would break batch normalisation.
+            drop_last=len(training) > options.batch_size,
+            num_workers=options.workers,
+            # The loader's own draws must not move the random numbers that batches are changed by.
+            generator=torch.Generator(),
+        ),
+        DataLoader(validation, options.batch_size, num_workers=options.workers),
+        ckpt_path=last if options.resume and last.is_file() else None,
+        # The state is the run's own and holds more than weights: optimizer, schedule, callbacks.
+        weights_only=False,
+    )
     state = torch.load(best.best_model_path, map_location="cpu", weights_only=False)["state_dict"]
     network.load_state_dict({name.removeprefix("network."): value for name, value in state.items()})
 
@@ -180,7 +164,7 @@ def samples_of(
     network: EmotionNetwork, cache: Cache, split: Split, options: argparse.Namespace
 ) -> tuple[Samples, Samples]:
     """The training and the validation part; features of frozen branches instead."""
-    training = ClipSamples(cache, split.training, TRAINING, seed=options.seed, fresh=True)
+    training = ClipSamples(cache, split.training, TRAINING, seed=options.seed)
     validation = ClipSamples(cache, split.validation, VALIDATION)
     if not options.freeze_branches:
         return training, validation
@@ -194,7 +178,7 @@ def samples_of(
         bfloat16=bfloat16,
     )
     # Faces were paired by label, so that within a label any face goes with any voice.
-    return FeatureSamples(kept, swap_faces=cache.faces is not None), FeatureSamples(
+    return FeatureSamples(kept, swap_faces=cache.faces is not None, seed=options.seed), FeatureSamples(
         encode(network, validation, workers=options.workers, bfloat16=bfloat16)
     )
 

@@ -22,7 +22,8 @@ LABEL = "label"
 class ClipSamples(Dataset[dict[str, Tensor]]):
     """Some clips of a cache, unchanged: the contract's inputs and a label.
 
-    Where the cache holds faces for its voices, each voice gets one of the same emotion.
+    Where the cache holds faces for its voices, each voice gets one of the same emotion. Sample `k · N + i`, of N, is
+    sample `i` with another face and another motion: one that depends on nothing but the seed and that number.
     """
 
     def __init__(
@@ -32,7 +33,6 @@ class ClipSamples(Dataset[dict[str, Tensor]]):
         part: int = TRAINING,
         *,
         seed: int = 0,
-        fresh: bool = False,
     ) -> None:
         """Choose clips.
 
@@ -41,12 +41,10 @@ class ClipSamples(Dataset[dict[str, Tensor]]):
             index: Which of its usable clips.
             part: Which faces voices may get: `pairing.TRAINING`, `VALIDATION` or `TEST`.
             seed: Seed of faces and motion.
-            fresh: Give a voice another face and motion whenever it is asked for, by torch's random numbers.
         """
         self._cache = cache
         self._index = index
         self._seed = seed
-        self._fresh = fresh
         self._faces = (
             None
             if cache.faces is None
@@ -68,21 +66,20 @@ class ClipSamples(Dataset[dict[str, Tensor]]):
     def __len__(self) -> int:
         return len(self._index)
 
-    def __getitem__(self, place: int) -> dict[str, Tensor]:
+    def __getitem__(self, number: int) -> dict[str, Tensor]:
         """One sample: `frames`, `log_mel`, `present` and `label`, without batch dimension."""
-        tensors = self.arrays(place)
+        tensors = self.arrays(number)
         return {name: torch.from_numpy(value) for name, value in tensors.items()}
 
-    def arrays(self, place: int) -> dict[str, npt.NDArray[Any]]:
+    def arrays(self, number: int) -> dict[str, npt.NDArray[Any]]:
         """The same as numpy arrays."""
-        clip = int(self._index[place])
+        clip = int(self._index[number % len(self)])
         record, row = self._cache.records[clip], self._cache.rows[clip]
         spectrogram = log_mel(self._cache.waveforms[row]) if record.audio else np.zeros(LOG_MEL.shape, LOG_MEL.dtype)
         if record.video:
             frames = np.array(self._cache.frames[row])
         elif self._faces is not None:
-            seeds = (int(torch.randint(2**31, ())),) if self._fresh else (self._seed, place)
-            random = np.random.default_rng(seeds)
+            random = np.random.default_rng((self._seed, number))
             frames = moving_face(random.choice(self._faces[record.label]), random)
         else:
             frames = np.zeros(FRAMES.shape, FRAMES.dtype)

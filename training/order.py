@@ -1,0 +1,31 @@
+"""The order in which samples are trained on, repeatable from any epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from torch.utils.data import Sampler
+
+
+class EpochOrder(Sampler[int]):
+    """Every sample once, in an order that depends on seed and epoch alone, so that a resumed run repeats it.
+
+    Numbers go on from epoch to epoch, by which samples know that another face is wanted.
+    """
+
+    def __init__(self, count: int, seed: int) -> None:
+        self._count = count
+        self._seed = seed
+        self._epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Lightning says which epoch begins."""
+        self._epoch = epoch
+
+    def __iter__(self) -> Iterator[int]:
+        order = np.random.default_rng((self._seed, self._epoch)).permutation(self._count)
+        return iter((order + self._epoch * self._count).tolist())
+
+    def __len__(self) -> int:
+        return self._count
