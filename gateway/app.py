@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
@@ -11,15 +10,12 @@ from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
 from gateway.decode_worker import decode_clip
-from gateway.decoding import DecodePool, DecodeTask
+from gateway.decoding import DecodeTask
 from gateway.error_responses import install_error_handlers
-from gateway.keys import make_key_ring
 from gateway.middleware import REQUEST_ID_HEADER, RequestContextMiddleware
-from gateway.predictors import make_predictor
-from gateway.readiness import Readiness
-from gateway.routes import health, predict
+from gateway.routes import health, metrics, predict
 from gateway.routes.page import add_page
-from gateway.services import Services
+from gateway.services import make_services
 from gateway.settings import Settings
 
 _DESCRIPTION = (
@@ -38,24 +34,12 @@ def create_app(settings: Settings, decode_task: DecodeTask = decode_clip) -> Fas
     Raises:
         InsecureSettingsError: The settings would let anybody in.
     """
-    pool = DecodePool(settings, decode_task)
-    predictor = make_predictor(settings)
-    services = Services(settings, pool, predictor, Readiness(settings, predictor, pool), make_key_ring(settings))
+    services = make_services(settings, decode_task)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        await predictor.start()
-        try:
-            await pool.start()
-            probing = asyncio.create_task(services.readiness.probe_forever())
-            try:
-                yield
-            finally:
-                probing.cancel()
-                await asyncio.wait({probing})
-                await pool.stop()
-        finally:
-            await predictor.stop()
+        async with services.running():
+            yield
 
     app = FastAPI(
         title="Audio-visual emotion recognition",
@@ -67,17 +51,17 @@ def create_app(settings: Settings, decode_task: DecodeTask = decode_clip) -> Fas
         redoc_url=None,
     )
     app.state.services = services
-    app.add_middleware(RequestContextMiddleware)
+    app.add_middleware(RequestContextMiddleware, metrics=services.metrics)
     app.add_middleware(
         CORSMiddleware,
         allow_origins=settings.allowed_origins,
         allow_methods=["GET", "POST"],
         allow_headers=[REQUEST_ID_HEADER, "Content-Type", "X-API-Key", "Authorization"],
-        expose_headers=[REQUEST_ID_HEADER, "Retry-After"],
+        expose_headers=[REQUEST_ID_HEADER, "Retry-After", "Server-Timing"],
     )
     install_error_handlers(app)
-    app.include_router(health.router)
-    app.include_router(predict.router)
+    for router in (health.router, predict.router, metrics.router):
+        app.include_router(router)
     if (settings.frontend_folder / "index.html").is_file():
         add_page(app, settings.frontend_folder)
     return app

@@ -15,7 +15,7 @@ _header = APIKeyHeader(name="X-API-Key", auto_error=False, description="Asked fo
 _bearer = HTTPBearer(auto_error=False, description="The same key, as a bearer token.")
 
 
-def _caller(
+async def _caller(
     request: Request,
     services: ServicesDependency,
     header: Annotated[str | None, Security(_header)],
@@ -25,7 +25,10 @@ def _caller(
 
     Raises:
         UnauthorizedError: The server asks for a key, and there is none or a wrong one.
+        RateLimitedError: The address or the key asks too often; wrong keys count, too.
     """
+    if request.client is not None:
+        await services.rate_limits.count_address(request.client.host)
     if services.keys.is_empty:
         return ANONYMOUS
     key = header or (bearer.credentials if bearer is not None else None)
@@ -34,6 +37,7 @@ def _caller(
     name = services.keys.name_of(key)
     if name is None:
         raise UnauthorizedError("The API key of the request is not valid.")
+    await services.rate_limits.count_key(name)
     request.state.caller = name
     return name
 

@@ -11,6 +11,7 @@ import signal
 import sys
 import time
 from dataclasses import dataclass
+from functools import cache
 from multiprocessing.synchronize import Semaphore
 from pathlib import Path
 from typing import Any
@@ -75,13 +76,19 @@ def start_worker(limits: WorkerLimits, started: Semaphore) -> None:
     """
     # A worker that hangs inside a codec never returns to Python, so that only the default action ends it at once.
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    warm_up()
+    _state[:] = [_State(limits)]
+    _set_limits(limits)
+    started.release()
+
+
+@cache
+def warm_up() -> None:
+    """Load what the first clip would load: the face cascade and the mel filters."""
     cv2.setNumThreads(1)
     rng = np.random.default_rng(0)
     largest_face(rng.integers(0, 256, (120, 160), np.uint8))
     log_mel(rng.uniform(-1, 1, WINDOW_SAMPLES).astype(np.float32))
-    _state[:] = [_State(limits)]
-    _set_limits(limits)
-    started.release()
 
 
 def decode_clip(data: bytes, crop: CropMode) -> Decoded:

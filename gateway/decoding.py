@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import BrokenExecutor
 from dataclasses import dataclass
+from typing import Any
 
 from pebble import CONSTS, ProcessExpired, ProcessPool
 
@@ -38,6 +39,8 @@ DecodeTask = Callable[[bytes, CropMode], Decoded]
 # pebble holds the channel of all workers while it waits for one to end: keep that short.
 CONSTS.term_timeout = 0.2
 CONSTS.sleep_unit = 0.02
+# A worker that is killed while it holds the channel never gives it back; the others end after this, and are replaced.
+CONSTS.channel_lock_timeout = 2
 
 
 @dataclass(frozen=True)
@@ -54,7 +57,12 @@ class DecodeResult:
 
 
 class DecodePool:
-    """Decodes clips in worker processes, as many at a time as there are workers, and refuses when too many wait."""
+    """Decodes clips in worker processes, as many at a time as there are workers, and refuses when too many wait.
+
+    Attributes:
+        admitted: Clips that are being decoded or wait for it.
+        capacity: Most of them.
+    """
 
     def __init__(self, settings: Settings, task: DecodeTask = decode_clip) -> None:
         """Prepare a pool; `start` starts its workers.
@@ -68,12 +76,13 @@ class DecodePool:
         self._limits = WorkerLimits(settings.decode_memory, settings.decode_cpu_seconds, settings.decode_open_files)
         self._context = multiprocessing.get_context("spawn" if sys.platform == "win32" else "forkserver")
         if sys.platform != "win32":
-            self._context.set_forkserver_preload([decode_clip.__module__])
-        self._capacity = settings.decode_workers + settings.decode_queue
-        self._admitted = 0
+            self._context.set_forkserver_preload(["gateway.decode_warmup"])
+        self.capacity = settings.decode_workers + settings.decode_queue
+        self.admitted = 0
+        self._free_workers = asyncio.Semaphore(settings.decode_workers)
         self._started = self._context.Semaphore(0)
         self._replacing = asyncio.Lock()
-        self._pool = self._new_pool()
+        self._generation: _Generation
 
     async def start(self) -> None:
         """Start the workers and wait until each is warm.
@@ -81,11 +90,12 @@ class DecodePool:
         Raises:
             DecodeWorkerLostError: They did not start in time.
         """
-        await asyncio.to_thread(self._start)
+        self._generation = self._new_generation()
+        await asyncio.to_thread(self._wait_for_start)
 
     async def stop(self) -> None:
         """End all workers."""
-        await asyncio.to_thread(_stop, self._pool)
+        await asyncio.to_thread(_stop, self._generation.pool)
 
     def check_capacity(self) -> None:
         """Refuse early what `decode` would refuse.
@@ -93,9 +103,9 @@ class DecodePool:
         Raises:
             OverloadedError: As many clips are waiting as may.
         """
-        if self._admitted >= self._capacity:
+        if self.admitted >= self.capacity:
             raise OverloadedError(
-                f"{self._admitted} clips are being decoded or waiting, which is the limit; try again in a moment."
+                f"{self.admitted} clips are being decoded or waiting, which is the limit; try again in a moment."
             )
 
     async def decode(self, data: bytes, crop: CropMode, deadline: Deadline) -> DecodeResult:
@@ -116,104 +126,129 @@ class DecodePool:
         """
         self.check_capacity()
         begin = time.perf_counter()
-        self._admitted += 1
+        self.admitted += 1
         try:
             decoded = await self._run(data, crop, deadline)
         finally:
-            self._admitted -= 1
+            self.admitted -= 1
         return DecodeResult(decoded, time.perf_counter() - begin - decoded.seconds)
 
     async def _run(self, data: bytes, crop: CropMode, deadline: Deadline) -> Decoded:
-        while True:
-            pool = self._pool
-            try:
-                return await self._run_in(pool, data, crop, deadline)
-            except _PoolBrokenError:
-                if not deadline.remaining():
-                    raise DecodeWorkerLostError("The processes that decode clips are being started again.") from None
-                await self._replace(pool)
+        try:
+            # Clips wait here and not inside pebble, where giving up on a clip that waits would cost a worker.
+            async with asyncio.timeout(deadline.remaining()), self._free_workers:
+                while True:
+                    generation = self._generation
+                    try:
+                        return await self._run_in(generation, data, crop, deadline)
+                    except _PoolBrokenError:
+                        await asyncio.shield(self._replace(generation))
+        except TimeoutError:
+            raise DeadlineExceededError(
+                f"The clip was not decoded within {deadline.seconds:g} s, the limit for a whole request; "
+                "the server is busy."
+            ) from None
 
-    async def _run_in(self, pool: ProcessPool, data: bytes, crop: CropMode, deadline: Deadline) -> Decoded:
+    async def _run_in(self, generation: _Generation, data: bytes, crop: CropMode, deadline: Deadline) -> Decoded:
         limit = deadline.within(self._settings.decode_timeout)
         try:
-            future = pool.schedule(self._task, args=(data, crop), timeout=limit.remaining())
+            future = generation.pool.schedule(self._task, args=(data, crop), timeout=limit.remaining())
         except RuntimeError as error:
             raise _PoolBrokenError from error
         result: asyncio.Future[Decoded] = asyncio.wrap_future(future)
         try:
-            await asyncio.wait({result}, timeout=deadline.remaining())
-            if not result.done():
-                raise DeadlineExceededError(
-                    f"The clip was not decoded within {deadline.seconds:g} s, the limit for a whole request; "
-                    "the server is busy."
-                )
-            failure = result.exception()
+            # A pool that ends forgets the clips that no worker has taken yet.
+            awaited: set[asyncio.Future[Any]] = {result, generation.ended}
+            await asyncio.wait(awaited, return_when=asyncio.FIRST_COMPLETED)
+            failure = result.exception() if result.done() else _PoolBrokenError()
             if failure is None:
                 return result.result()
-            raise self._explain(failure)
+            raise self._explain(failure, generation)
         finally:
             result.cancel()  # Whoever gives up ends the worker's work, too.
 
-    def _explain(self, error: BaseException) -> BaseException:
+    def _explain(self, error: BaseException, generation: _Generation) -> BaseException:
         """The error that is ours for one that came out of the pool."""
         settings = self._settings
         if isinstance(error, DecodeFailedError):
             logger.error("decoding failed in an unforeseen way", exc_info=error)
-        if isinstance(error, EmotionError):
+        if isinstance(error, (EmotionError, _PoolBrokenError)):
             return error
         if isinstance(error, TimeoutError):
             return DecodeTimeoutError(
                 f"The clip was not decoded within {settings.decode_timeout:g} s, the limit for one clip."
             )
-        if isinstance(error, BrokenExecutor):
-            return _PoolBrokenError()
         if isinstance(error, ProcessExpired):
-            code = error.exitcode or 0
-            if sys.platform != "win32" and code == -signal.SIGXCPU:
-                return DecodeTimeoutError(
-                    f"The clip took more than {settings.decode_cpu_seconds} s of CPU time, the limit for one clip."
-                )
-            logger.error("decode worker lost", extra={"exit_code": code})
-            return DecodeWorkerLostError(f"The process that decoded the clip was ended by {_cause(code)}.")
-        return error
+            return self._explain_exit(error.exitcode or 0)
+        # The task itself raises nothing else: this is a pool that broke, or was cut off while it took the clip.
+        if isinstance(error, BrokenExecutor) or generation is not self._generation or not generation.pool.active:
+            return _PoolBrokenError()
+        logger.error("the decode pool failed", exc_info=error)
+        return DecodeWorkerLostError("The clip could not be handed to a process that decodes.")
+
+    def _explain_exit(self, code: int) -> EmotionError:
+        """The error for a worker that ended with a clip."""
+        if sys.platform != "win32" and code == -signal.SIGXCPU:
+            return DecodeTimeoutError(
+                f"The clip took more than {self._settings.decode_cpu_seconds} s of CPU time, the limit for one clip."
+            )
+        logger.error("decode worker lost", extra={"exit_code": code})
+        return DecodeWorkerLostError(f"The process that decoded the clip was ended by {_cause(code)}.")
 
     async def repair(self) -> None:
         """Start new workers where all died while idle, which pebble takes for the end of the pool."""
-        if not self._pool.active:
-            await self._replace(self._pool)
+        generation = self._generation
+        if not generation.pool.active:
+            await asyncio.shield(self._replace(generation))
 
-    async def _replace(self, broken: ProcessPool) -> None:
+    async def _replace(self, broken: _Generation) -> None:
         """Start a new pool in place of a broken one, unless another request has done so."""
         async with self._replacing:
-            if self._pool is not broken:
+            if self._generation is not broken:
                 return
             logger.error("decode workers were lost while idle; starting new ones")
-            await asyncio.to_thread(_stop, broken)
-            self._pool = self._new_pool()
-            await asyncio.to_thread(lambda: self._pool.active)  # asking for its state starts it
+            await asyncio.to_thread(_stop, broken.pool)
+            self._generation = self._new_generation()
+            broken.ended.set_result(None)
+            await asyncio.to_thread(lambda: self._generation.pool.active)
 
-    def _new_pool(self) -> ProcessPool:
+    def _new_generation(self) -> _Generation:
         settings = self._settings
-        return ProcessPool(
+        pool = ProcessPool(
             max_workers=settings.decode_workers,
             max_tasks=settings.decode_recycle_after,
             initializer=start_worker,
             initargs=(self._limits, self._started),
             context=self._context,
         )
+        return _Generation(pool, asyncio.get_running_loop().create_future())
 
-    def _start(self) -> None:
+    def _wait_for_start(self) -> None:
         settings = self._settings
+        pool = self._generation.pool
         deadline = Deadline.after(settings.decode_start_timeout)
         started = 0
         while started < settings.decode_workers:
-            if not self._pool.active or not self._started.acquire(timeout=deadline.remaining()):
-                _stop(self._pool)
+            if not pool.active or not self._started.acquire(timeout=deadline.remaining()):
+                _stop(pool)
                 raise DecodeWorkerLostError(
                     f"Of the {settings.decode_workers} processes that decode clips, {started} started within "
                     f"{deadline.seconds:g} s."
                 )
             started += 1
+
+
+@dataclass(frozen=True)
+class _Generation:
+    """One pebble pool, replaced by another where it broke.
+
+    Attributes:
+        pool: The pool; asking whether it is active starts it.
+        ended: Done when the pool was replaced.
+    """
+
+    pool: ProcessPool
+    ended: asyncio.Future[None]
 
 
 class _PoolBrokenError(Exception):

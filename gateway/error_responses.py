@@ -54,8 +54,9 @@ def internal_error_response() -> JSONResponse:
     return error_response(EmotionError.code, message, POLICIES[EmotionError.code])
 
 
-def _answer_emotion_error(_: Request, error: Exception) -> JSONResponse:
+def _answer_emotion_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, EmotionError)  # noqa: S101 (for the type checker; installed for this class)
+    request.state.error_code = error.code
     return error_response(error.code, error.message, policy_of(error))
 
 
@@ -65,10 +66,12 @@ def _answer_http_exception(request: Request, error: Exception) -> JSONResponse:
     template = _MESSAGES_OF_STATUSES.get(error.status_code, "")
     message = template.format(path=request.url.path, method=request.method) or str(error.detail)
     policy = ErrorPolicy(error.status_code, message)
+    request.state.error_code = code
     return error_response(code, message, policy, error.headers)
 
 
-def _answer_validation_error(_: Request, error: Exception) -> JSONResponse:
+def _answer_validation_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)  # noqa: S101 (for the type checker; installed for this class)
     faults = [f"{' '.join(str(part) for part in fault['loc'])}: {fault['msg']}" for fault in error.errors()]
+    request.state.error_code = "invalid_request"
     return error_response("invalid_request", f"{'; '.join(faults)}.", POLICIES["invalid_request"])

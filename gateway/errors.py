@@ -6,7 +6,7 @@ HTTP, and `docs/API.md` lists it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from preprocessing.errors import EmotionError
@@ -22,6 +22,20 @@ class UnauthorizedError(EmotionError):
     """The caller has no valid API key."""
 
     code = "unauthorized"
+
+
+class RateLimitedError(EmotionError):
+    """The caller asks too often.
+
+    Attributes:
+        retry_after: Seconds after which the next request is answered.
+    """
+
+    code = "rate_limited"
+
+    def __init__(self, message: str, retry_after: int) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
 
 
 class UnsupportedContentTypeError(EmotionError):
@@ -137,6 +151,7 @@ POLICIES: Final[dict[str, ErrorPolicy]] = {
     "decode_timeout": ErrorPolicy(422, "Decoding took longer than the limit."),
     "decode_out_of_memory": ErrorPolicy(422, "Decoding took more memory than the limit."),
     "decode_failed": ErrorPolicy(422, "Decoding failed in an unforeseen way."),
+    "rate_limited": ErrorPolicy(429, "The caller asks more often than the limit allows.", retry_after=1),
     "overloaded": ErrorPolicy(429, "Too many clips are waiting.", retry_after=1),
     "internal_error": ErrorPolicy(500, "A fault of the gateway; the log has the request id."),
     "decode_worker_lost": ErrorPolicy(503, "The process that decoded the clip ended.", retry_after=1),
@@ -154,5 +169,5 @@ def policy_of(error: EmotionError) -> ErrorPolicy:
     for base in type(error).__mro__:
         policy = POLICIES.get(getattr(base, "code", ""))
         if policy is not None:
-            return policy
+            return replace(policy, retry_after=error.retry_after) if isinstance(error, RateLimitedError) else policy
     return POLICIES["internal_error"]

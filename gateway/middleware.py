@@ -14,6 +14,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.error_responses import internal_error_response
 from gateway.logs import request_id_of_task
+from gateway.metrics import Metrics
+from preprocessing.errors import EmotionError
 
 logger = logging.getLogger(__name__)
 
@@ -36,8 +38,15 @@ _SANE_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 class RequestContextMiddleware:
     """Plain ASGI, so that the body is streamed through untouched and a disconnect reaches the route."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+        """Wrap an application.
+
+        Args:
+            app: The application.
+            metrics: Counts what it answers.
+        """
         self._app = app
+        self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""
@@ -65,18 +74,23 @@ class RequestContextMiddleware:
             status = 499
         except Exception:
             logger.exception("unforeseen error")
+            scope.setdefault("state", {})["error_code"] = EmotionError.code
             if status:
                 raise  # Too late to answer anything else: the server cuts the connection.
             await internal_error_response()(scope, receive, send_with_headers)
         finally:
-            route = scope.get("route")
+            route = getattr(scope.get("route"), "path", "")
+            state = scope.get("state", {})
+            self._metrics.count_request(
+                method=scope["method"], route=route, status=status, code=state.get("error_code")
+            )
             logger.info(
                 "request",
                 extra={
                     "method": scope["method"],
-                    "route": getattr(route, "path", None),
+                    "route": route,
                     "status": status,
-                    "caller": scope.get("state", {}).get("caller"),
+                    "caller": state.get("caller"),
                     "milliseconds": round(1000 * (time.perf_counter() - begin), 1),
                 },
             )

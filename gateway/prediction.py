@@ -42,17 +42,18 @@ async def predict_clip(
     prediction = await predictor.predict(result.decoded.tensors, deadline.within(settings.inference_timeout))
     services.readiness.answered(prediction)
     end = time.perf_counter()
-    timings = {
+    seconds = {
         "upload": upload_seconds,
         "queue": result.queue_seconds,
         "decode": result.decoded.seconds,
         "inference": end - decoded_at,
         "total": upload_seconds + end - begin,
     }
-    return _response(result.decoded, prediction, timings, request_id)
+    services.metrics.observe_stages(seconds)
+    return _response(result.decoded, prediction, seconds, request_id)
 
 
-def _response(decoded: Decoded, prediction: Prediction, timings: dict[str, float], request_id: str) -> PredictResponse:
+def _response(decoded: Decoded, prediction: Prediction, seconds: dict[str, float], request_id: str) -> PredictResponse:
     present = dict(zip(MODALITIES, decoded.tensors[PRESENT.name][0].tolist(), strict=True))
     probabilities = _percentages(prediction.probabilities)
     top = int(np.argmax(probabilities))
@@ -71,7 +72,7 @@ def _response(decoded: Decoded, prediction: Prediction, timings: dict[str, float
         frame_attention=prediction.frame_attention[0].astype(float).round(_ATTENTION_DECIMALS).tolist()
         if present["video"]
         else None,
-        timings_ms=Timings(**{name: round(1000 * seconds, 2) for name, seconds in timings.items()}),
+        timings_ms=Timings(**{stage: round(1000 * value, 2) for stage, value in seconds.items()}),
         request_id=request_id,
     )
 

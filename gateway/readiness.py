@@ -64,6 +64,14 @@ class Readiness:
         if self._draining:
             raise NotReadyError("The gateway is stopping and takes no new requests.")
 
+    def is_ready(self) -> bool:
+        """Whether a prediction would be answered now."""
+        try:
+            self.check()
+        except NotReadyError:
+            return False
+        return True
+
     def check(self) -> tuple[Prediction, float]:
         """The last answer and its age in seconds.
 

@@ -47,6 +47,7 @@ class _Server(uvicorn.Server):
                 log_config=None,
                 access_log=False,
                 server_header=False,
+                forwarded_allow_ips=settings.trusted_proxies,
                 timeout_graceful_shutdown=int(settings.drain_timeout),
             )
         )

@@ -1,29 +1,36 @@
-"""What lives as long as the gateway does, and how a route gets at it."""
+"""What lives as long as the gateway does: put together, started and stopped here, and how a route gets at it."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from typing import Annotated
 
 from fastapi import Depends, Request
 
-from gateway.decoding import DecodePool
-from gateway.keys import KeyRing
-from gateway.predictors import Predictor
+from gateway.decoding import DecodePool, DecodeTask
+from gateway.keys import KeyRing, make_key_ring
+from gateway.metrics import Metrics
+from gateway.predictors import Predictor, make_predictor
+from gateway.rate_limits import RateLimits
 from gateway.readiness import Readiness
 from gateway.settings import Settings
 
 
 @dataclass(frozen=True)
 class Services:
-    """The parts of a running gateway.
+    """The parts of a gateway.
 
     Attributes:
-        settings: The settings it was started with.
+        settings: The settings it was made with.
         pool: Decodes clips.
         predictor: Computes probabilities.
         readiness: Knows whether the model answers.
         keys: Knows who may call.
+        rate_limits: Knows who calls too often.
+        metrics: Counts and measures.
     """
 
     settings: Settings
@@ -31,6 +38,50 @@ class Services:
     predictor: Predictor
     readiness: Readiness
     keys: KeyRing
+    rate_limits: RateLimits
+    metrics: Metrics = field(default_factory=Metrics)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Run what needs to run, while the context is open.
+
+        Raises:
+            EmotionError: The gateway cannot serve; the message says why.
+        """
+        await self.predictor.start()
+        try:
+            await self.pool.start()
+            probing = asyncio.create_task(self.readiness.probe_forever())
+            try:
+                yield
+            finally:
+                probing.cancel()
+                await asyncio.wait({probing})
+                await self.pool.stop()
+        finally:
+            await self.predictor.stop()
+
+
+def make_services(settings: Settings, decode_task: DecodeTask) -> Services:
+    """The parts of a gateway, not yet running.
+
+    Args:
+        settings: The settings.
+        decode_task: What a decode worker does with a clip.
+
+    Raises:
+        InsecureSettingsError: The settings would let anybody in.
+    """
+    keys = make_key_ring(settings)
+    pool = DecodePool(settings, decode_task)
+    predictor = make_predictor(settings)
+    readiness = Readiness(settings, predictor, pool)
+    services = Services(settings, pool, predictor, readiness, keys, RateLimits(settings))
+    gauge = services.metrics.add_gauge
+    gauge("emotion_ready", "Whether the model has answered within the last seconds.", readiness.is_ready)
+    gauge("emotion_decode_clips", "Clips that are being decoded or wait for it.", lambda: pool.admitted)
+    gauge("emotion_decode_capacity", "Most clips that may be decoded or wait.", lambda: pool.capacity)
+    return services
 
 
 def _services(request: Request) -> Services:

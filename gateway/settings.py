@@ -10,7 +10,8 @@ import os
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field
+from limits import parse
+from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 PROJECT_FOLDER = Path(__file__).resolve().parent.parent
@@ -25,6 +26,14 @@ def _split_commas(value: object) -> object:
     return [word.strip() for word in value.split(",") if word.strip()] if isinstance(value, str) else value
 
 
+def _check_rate_limit(value: str | None) -> str | None:
+    """Refuse what the library of rate limits cannot read."""
+    if value is not None:
+        parse(value)
+    return value
+
+
+RateLimit = Annotated[str | None, AfterValidator(_check_rate_limit)]
 CommaSeparated = Annotated[list[str], NoDecode, BeforeValidator(_split_commas)]
 
 
@@ -148,6 +157,17 @@ class Settings(BaseSettings):
     allow_anonymous: bool = Field(
         default=False,
         description="Start without keys although other machines can reach the address.",
+    )
+    rate_limit_per_key: RateLimit = Field(
+        default=None, description="Most predictions for one API key, e.g. `600/minute`; no limit by default."
+    )
+    rate_limit_per_address: RateLimit = Field(
+        default=None,
+        description="Most requests for predictions from one address, e.g. `60/minute`; no limit by default.",
+    )
+    trusted_proxies: CommaSeparated = Field(
+        default=["127.0.0.1"],
+        description="Addresses, between commas, of proxies whose X-Forwarded-For is believed; `*` for any.",
     )
     cors_origins: CommaSeparated = Field(
         default_factory=list,

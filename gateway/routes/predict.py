@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Request, Response
 
 from gateway.authentication import Caller
 from gateway.deadline import Deadline
@@ -49,7 +49,7 @@ _FORM: dict[str, Any] = {
     responses=error_responses(code for code in POLICIES if code not in _NEVER_ANSWERED),
     openapi_extra=_FORM,
 )
-async def predict(request: Request, services: ServicesDependency, _: Caller) -> PredictResponse:
+async def predict(request: Request, services: ServicesDependency, response: Response, _: Caller) -> PredictResponse:
     """Estimate which emotion is expressed in a clip.
 
     The three seconds at the centre are read. A clip without video, or without audio, is answered, too, and the
@@ -68,4 +68,6 @@ async def predict(request: Request, services: ServicesDependency, _: Caller) -> 
         request_id=request_id_of_task.get() or "",
         upload_seconds=time.perf_counter() - begin,
     )
-    return await run_while_connected(request, work)
+    answer = await run_while_connected(request, work)
+    response.headers["Server-Timing"] = ", ".join(f"{stage};dur={value}" for stage, value in answer.timings_ms)
+    return answer

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -17,10 +18,13 @@ from tests.gateway.running import running_gateway, settings_for_tests, wait_unti
 
 MEBIBYTE = 2**20
 
+PATIENT = {"decode_timeout": 60.0, "request_deadline": 60.0}
+"""Limits that no clip here reaches, however busy the machine is."""
+
 
 @pytest.fixture(scope="module")
 def gateway() -> Iterator[httpx.Client]:
-    settings = settings_for_tests(decode_timeout=2.0, decode_memory=512 * MEBIBYTE)
+    settings = settings_for_tests(decode_memory=256 * MEBIBYTE, **PATIENT)
     with running_gateway(settings, faults.misbehave) as client:
         yield client
 
@@ -42,14 +46,13 @@ def workers() -> list[psutil.Process]:
 @pytest.mark.parametrize(
     ("fault", "answer", "word"),
     [
-        (faults.HANG, "422 decode_timeout", "2 s"),
-        (faults.HOARD, "422 decode_out_of_memory", "512 MiB"),
+        (faults.HOARD, "422 decode_out_of_memory", "256 MiB"),
         (faults.RAISE, "422 decode_failed", "ZeroDivisionError"),
         (faults.CRASH, "503 decode_worker_lost", "SIGSEGV"),
         (faults.KILLED, "503 decode_worker_lost", "SIGKILL"),
         (faults.OPEN_FILES, "422 decode_failed", "OSError"),
     ],
-    ids=["hangs in C", "takes memory", "raises", "crashes", "is killed", "opens files"],
+    ids=["takes memory", "raises", "crashes", "is killed", "opens files"],
 )
 def test_worker_that(gateway: httpx.Client, clip: bytes, fault: bytes, answer: str, word: str) -> None:
     response = send(gateway, fault)
@@ -60,8 +63,17 @@ def test_worker_that(gateway: httpx.Client, clip: bytes, fault: bytes, answer: s
     assert send(gateway, clip).status_code == 200
 
 
+def test_worker_that_hangs_in_c(clip: bytes) -> None:
+    settings = settings_for_tests(decode_timeout=2.0)
+    with running_gateway(settings, faults.misbehave) as gateway:
+        response = send(gateway, faults.HANG)
+        assert (response.status_code, response.json()["error"]["code"]) == (422, "decode_timeout")
+        assert "2 s" in response.json()["error"]["message"]
+        wait_until(lambda: send(gateway, clip).status_code == 200, "the next clip is answered")
+
+
 def test_worker_that_takes_cpu_time(clip: bytes) -> None:
-    settings = settings_for_tests(decode_cpu_seconds=1, decode_timeout=60.0, request_deadline=60.0)
+    settings = settings_for_tests(decode_cpu_seconds=1, **PATIENT)
     with running_gateway(settings, faults.misbehave) as gateway:
         response = send(gateway, faults.SPIN)
         assert (response.status_code, response.json()["error"]["code"]) == (422, "decode_timeout")
@@ -79,12 +91,34 @@ def test_workers_killed_while_idle_are_replaced(gateway: httpx.Client, clip: byt
     assert send(gateway, clip).status_code == 200
     for worker in workers():
         worker.kill()
-    assert send(gateway, clip).status_code == 200
+    response = send(gateway, clip)
+    assert response.status_code == 200, response.text
+
+
+def test_workers_killed_again_and_again_cost_nothing_but_their_own_clips(clip: bytes) -> None:
+    ended = threading.Event()
+
+    def kill_workers() -> None:
+        while not ended.wait(0.3):
+            for worker in workers():
+                with suppress(psutil.NoSuchProcess):
+                    worker.kill()
+
+    killer = threading.Thread(target=kill_workers)
+    with running_gateway(settings_for_tests(decode_workers=2, **PATIENT)) as gateway, ThreadPoolExecutor(4) as threads:
+        killer.start()
+        responses = list(threads.map(lambda _: send(gateway, clip), range(24)))
+        ended.set()
+        killer.join()
+        assert send(gateway, clip).status_code == 200
+    codes = {response.json()["error"]["code"] for response in responses if response.status_code != 200}
+    assert codes <= {"decode_worker_lost"}
+    assert any(response.status_code == 200 for response in responses)
 
 
 def test_request_beside_a_crash_is_answered(clip: bytes) -> None:
     with (
-        running_gateway(settings_for_tests(decode_workers=2), faults.misbehave) as gateway,
+        running_gateway(settings_for_tests(decode_workers=2, **PATIENT), faults.misbehave) as gateway,
         ThreadPoolExecutor(8) as threads,
     ):
         sent = [clip, faults.CRASH, clip, faults.KILLED, clip, clip, faults.CRASH, clip] * 3
@@ -109,20 +143,19 @@ def test_clips_beyond_the_queue_are_refused_with_retry_after(clip: bytes) -> Non
         [refused] = [response for response in responses if response.status_code == 429]
         assert refused.json()["error"]["code"] == "overloaded"
         assert int(refused.headers["Retry-After"]) >= 1
-        assert send(gateway, clip).status_code == 200
+        wait_until(lambda: send(gateway, clip).status_code == 200, "the next clip is answered")
 
 
 def test_clip_that_waits_beyond_the_deadline_is_given_up(clip: bytes) -> None:
-    settings = settings_for_tests(request_deadline=1.0, decode_timeout=3.0)
+    settings = settings_for_tests(request_deadline=3.0, decode_timeout=60.0)
     with running_gateway(settings, faults.misbehave) as gateway, ThreadPoolExecutor(2) as threads:
         responses = list(threads.map(lambda data: send(gateway, data), [faults.HANG, faults.HANG]))
         assert {response.json()["error"]["code"] for response in responses} == {"deadline_exceeded"}
-        assert send(gateway, clip).status_code == 200
+        wait_until(lambda: send(gateway, clip).status_code == 200, "the next clip is answered")
 
 
 def test_client_that_goes_ends_the_work_of_the_worker(clip: bytes) -> None:
-    settings = settings_for_tests(decode_timeout=60.0, request_deadline=60.0)
-    with running_gateway(settings, faults.misbehave) as gateway:
+    with running_gateway(settings_for_tests(**PATIENT), faults.misbehave) as gateway:
         with pytest.raises(httpx.ReadTimeout):
             gateway.post("/predict", files={"file": ("clip", faults.HANG)}, timeout=0.5)
         assert send(gateway, clip).status_code == 200

@@ -1,0 +1,75 @@
+"""What Prometheus is told: how many, how long, how full, and what went wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    PlatformCollector,
+    ProcessCollector,
+    generate_latest,
+)
+
+CONTENT_TYPE = CONTENT_TYPE_LATEST
+
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+
+class Metrics:
+    """The metrics of one gateway, in a registry of its own."""
+
+    def __init__(self) -> None:
+        self._registry = CollectorRegistry()
+        ProcessCollector(registry=self._registry)
+        PlatformCollector(registry=self._registry)
+        self._requests = Counter(
+            "emotion_requests",
+            "Requests by route and status; 499 is a client that went.",
+            ["method", "route", "status"],
+            registry=self._registry,
+        )
+        self._errors = Counter("emotion_errors", "Error answers by code.", ["code"], registry=self._registry)
+        self._stages = Histogram(
+            "emotion_stage_seconds",
+            "Time of a prediction by stage: upload, queue, decode, inference, total.",
+            ["stage"],
+            buckets=_SECONDS,
+            registry=self._registry,
+        )
+
+    def add_gauge(self, name: str, meaning: str, value: Callable[[], float]) -> None:
+        """Add a number that is read whenever somebody asks.
+
+        Args:
+            name: Name of the metric.
+            meaning: Its help text.
+            value: Gives the number.
+        """
+        Gauge(name, meaning, registry=self._registry).set_function(value)
+
+    def count_request(self, *, method: str, route: str, status: int, code: str | None) -> None:
+        """Count an answered request.
+
+        Args:
+            method: HTTP method.
+            route: Path template; never the path itself, of which there are endlessly many.
+            status: HTTP status.
+            code: Code of the error, where it was one.
+        """
+        self._requests.labels(method, route, status).inc()
+        if code is not None:
+            self._errors.labels(code).inc()
+
+    def observe_stages(self, seconds: Mapping[str, float]) -> None:
+        """Take note of the stages of a prediction, in seconds."""
+        for stage, value in seconds.items():
+            self._stages.labels(stage).observe(value)
+
+    def exposition(self) -> bytes:
+        """Everything in Prometheus' text format."""
+        return generate_latest(self._registry)
