@@ -105,6 +105,14 @@ def test_the_gateway_understands_its_settings(files: tuple[str, ...]) -> None:
     assert settings.model == ("emotion_fp32" if files == GPU else "emotion_int8")
 
 
+@pytest.mark.parametrize("files", [GPU[:1], GPU], ids=lambda files: files[-1])
+def test_the_gateway_asks_for_the_model_that_triton_serves(files: tuple[str, ...]) -> None:
+    done = compose(files, EMO_MODEL="emotion_of_mine")
+    services = yaml.safe_load(done.stdout)["services"]
+    assert services["gateway"]["environment"]["EMO_MODEL"] == "emotion_of_mine"
+    assert "emotion_of_mine" in {part.rpartition("=")[2] for part in services["triton"]["command"]}
+
+
 @each_set
 def test_long_running_services_of_ours_are_locked_down(files: tuple[str, ...]) -> None:
     services = services_of(files)

@@ -61,7 +61,7 @@ def test_only_the_gateway_reaches_triton_for_inferences(overlay: str) -> None:
     callers = [
         (peer, {port["port"] for port in rule["ports"]})
         for policy in of_kind(rendered(overlay), "NetworkPolicy")
-        if policy["spec"]["podSelector"].get("matchLabels", {}).get("app.kubernetes.io/name") == "triton"
+        if policy["spec"]["podSelector"].get("matchLabels", {}).get("app.kubernetes.io/component") == "inference"
         for rule in policy["spec"].get("ingress", [])
         for peer in rule["from"]
     ]
