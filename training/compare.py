@@ -100,7 +100,9 @@ def compare(options: argparse.Namespace) -> dict[str, Any]:
 
 def fit_fusion(network: EmotionNetwork, samples: FeatureSamples, options: argparse.Namespace) -> None:
     """Train a fusion on kept features of frozen branches, for a fixed number of epochs."""
-    module = EmotionModule(network, replace(Optimization(), learning_rate=1e-3, branch_share=0.0), seed=options.seed)
+    # Sixteen weights and eight biases of `late` have further to go than those of a layer.
+    rate = 1e-2 if network.config.fusion == "late" else 1e-3
+    module = EmotionModule(network, replace(Optimization(), learning_rate=rate, branch_share=0.0), seed=options.seed)
     trainer = lightning.Trainer(
         max_epochs=options.epochs,
         gradient_clip_val=1.0,
@@ -130,8 +132,8 @@ def _encoded(cache: Cache, options: argparse.Namespace) -> tuple[dict[str, Tenso
     """All clips as training and as test clips; of audio features only the spectrograms matter here."""
     network = _network(VARIANTS[0], cache, options, 0, tested=set())
     everything = np.arange(len(cache.records))
-    fresh = ClipSamples(cache, everything, TRAINING, seed=options.seed)
-    changed = encode(network, fresh, augmentation=Augmentation(), views=options.views, bfloat16=True)
+    samples = ClipSamples(cache, everything, TRAINING, seed=options.seed)
+    changed = encode(network, samples, augmentation=Augmentation(), views=options.views, bfloat16=True)
     return changed, encode(network, ClipSamples(cache, everything, TEST), bfloat16=True)
 
 
