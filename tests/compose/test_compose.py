@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from gateway.settings import Settings
-from tests.k8s.rendering import tool
+from tests.support.tools import tool
 
 ROOT = Path(__file__).parents[2]
 GPU = ("docker-compose.yml", "docker-compose.gpu.yml")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import http.client
 import os
 import re
-import shutil
 import subprocess
 import time
 from collections.abc import Iterator
@@ -16,7 +15,7 @@ import pytest
 
 from gateway.middleware import SECURITY_HEADERS
 from gateway.settings import Settings
-from tests.k8s.rendering import tool
+from tests.support.tools import tool
 from tests.support.triton import free_ports
 
 ROOT = Path(__file__).parents[2]
@@ -113,9 +112,7 @@ class Served:
 
 @pytest.fixture(scope="module")
 def recorder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    nginx = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
-    if nginx is None:
-        pytest.skip("nginx is not installed (Debian's package nginx-light).")
+    nginx = tool("nginx")
     folder = tmp_path_factory.mktemp("nginx")
     port, gateway_port = free_ports(2)
     text = TEMPLATE.read_text()

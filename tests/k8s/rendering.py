@@ -4,27 +4,18 @@ from __future__ import annotations
 
 import copy
 import functools
-import shutil
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
-import pytest
 import yaml
+
+from tests.support.tools import tool
 
 K8S = Path(__file__).parents[2] / "k8s"
 OVERLAYS = ("cpu", "gpu", "local")
 
 Manifest = dict[str, Any]
-
-
-def tool(name: str) -> str:
-    """A program of this environment or of the machine; skips the test where there is none."""
-    found = shutil.which(name, path=str(Path(sys.executable).parent)) or shutil.which(name)
-    if found is None:
-        pytest.skip(f"{name} is not installed; `make test` installs it where its package has a build for this machine.")
-    return found
 
 
 @functools.cache

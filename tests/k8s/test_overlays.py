@@ -13,7 +13,8 @@ from tritonclient.grpc.model_config_pb2 import ModelConfig, ModelInstanceGroup
 from tests.k8s.policy import violations
 from tests.k8s.ranges import faults, gateway_settings, quantity
 from tests.k8s.references import dangling
-from tests.k8s.rendering import K8S, OVERLAYS, named, of_kind, pod_specs, rendered, tool
+from tests.k8s.rendering import K8S, OVERLAYS, named, of_kind, pod_specs, rendered
+from tests.support.tools import tool
 
 REPOSITORY = K8S.parent / "model_repository"
 each_overlay = pytest.mark.parametrize("overlay", OVERLAYS)

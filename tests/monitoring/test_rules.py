@@ -15,8 +15,9 @@ import yaml
 from gateway.decode_worker import decode_clip
 from gateway.services import make_services
 from gateway.settings import Settings
-from tests.k8s.rendering import tool
+from tests.k8s.rendering import of_kind, rendered
 from tests.support.standin_model import write_repository
+from tests.support.tools import tool
 from tests.support.triton import STANDIN, serving
 
 MONITORING = Path(__file__).parents[2] / "monitoring"
@@ -119,3 +120,9 @@ def test_panels_and_provisioning_use_the_same_source_of_data() -> None:
     dashboard = json.loads(DASHBOARD.read_text())
     assert {panel["datasource"]["uid"] for panel in dashboard["panels"]} == {source["uid"]}
     assert len({panel["id"] for panel in dashboard["panels"]}) == len(dashboard["panels"])
+
+
+def test_clusters_get_the_same_rules() -> None:
+    (in_cluster,) = of_kind(rendered("gpu"), "PrometheusRule")
+    advice = "copy `groups` of monitoring/rules.yml to `spec` of k8s/components/monitoring/prometheus-rules.yaml"
+    assert in_cluster["spec"]["groups"] == _groups(), advice
