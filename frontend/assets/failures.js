@@ -57,7 +57,7 @@ const TEXTS = {
     remedy: "send",
   },
   unauthorized: {
-    title: "This server asks for an API key",
+    title: "An API key is needed",
     advice: "The key stays in this tab and is forgotten when you close it.",
     remedy: "send",
   },

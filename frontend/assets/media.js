@@ -1,5 +1,6 @@
-// Camera and microphone: what the browser can do, which devices there are, and opening them. Every wish is `ideal`,
-// never `exact`: iOS Safari refuses more than it has to otherwise.
+// Camera and microphone: what the browser can do, which devices there are, and opening them. Every wish is `ideal`:
+// iOS Safari refuses more than it has to otherwise. Only a device that the person has chosen is first asked for as
+// `exact`, since Chromium prefers the default microphone to an ideal one; where that is refused, any device will do.
 
 import { Failure, failureOfCamera } from "./failures.js";
 
@@ -61,21 +62,33 @@ function checkSupport() {
 export async function openCamera(choice) {
   checkSupport();
   try {
-    const { cameras, microphones } = await listDevices();
-    // Before permission is given, some browsers list nothing at all: then ask for both.
-    const unknown = cameras.length + microphones.length === 0;
-    const video = (unknown || cameras.length > 0) && {
-      ...PICTURE,
-      ...(choice.camera ? { deviceId: { ideal: choice.camera } } : { facingMode: { ideal: "user" } }),
-    };
-    const audio = (unknown || microphones.length > 0) && {
-      ...SOUND,
-      ...(choice.microphone && { deviceId: { ideal: choice.microphone } }),
-    };
-    return await navigator.mediaDevices.getUserMedia({ video, audio });
+    const devices = await listDevices();
+    const open = (strength) => navigator.mediaDevices.getUserMedia(wishes(choice, devices, strength));
+    return await open("exact").catch((error) => {
+      if (error.name !== "OverconstrainedError") {
+        throw error;
+      }
+      return open("ideal");
+    });
   } catch (error) {
     throw failureOfCamera(error);
   }
+}
+
+/** @returns {MediaStreamConstraints} */
+function wishes(choice, { cameras, microphones }, strength) {
+  // Before permission is given, some browsers list nothing at all: then ask for both.
+  const unknown = cameras.length + microphones.length === 0;
+  return {
+    video: (unknown || cameras.length > 0) && {
+      ...PICTURE,
+      ...(choice.camera ? { deviceId: { [strength]: choice.camera } } : { facingMode: { ideal: "user" } }),
+    },
+    audio: (unknown || microphones.length > 0) && {
+      ...SOUND,
+      ...(choice.microphone && { deviceId: { [strength]: choice.microphone } }),
+    },
+  };
 }
 
 /**

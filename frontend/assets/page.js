@@ -25,6 +25,8 @@ const RECORDING_SECONDS = 3;
 const history = new History();
 let apiKey = "";
 let recordings = 0;
+/** The list that the person is choosing a device from; it keeps the focus while the camera is opened anew. */
+let openPicker = null;
 
 const machine = createMachine(enter);
 const dispatch = machine.dispatch;
@@ -43,6 +45,8 @@ const EFFECTS = {
   async ready({ stream }, signal) {
     showLevel(stream, byId("level"), signal);
     await showDevices(stream);
+    openPicker?.focus();
+    openPicker = null;
   },
   async countdown({ stream }, signal) {
     showLevel(stream, byId("level"), signal);
@@ -138,7 +142,10 @@ byId("key-form").addEventListener("submit", (event) => {
 });
 watchFiles((clip) => dispatch("choose", { clip }));
 watchPickers(
-  () => dispatch("open"),
+  (picker) => {
+    openPicker = picker;
+    dispatch("open");
+  },
   () => machine.state.name === "ready" && showDevices(machine.state.stream),
 );
 watchSession(history, openEntry);

@@ -36,11 +36,12 @@ function fill(select, devices, track, none) {
 /**
  * Tell when the person chooses another device, or the devices themselves change.
  *
- * @param {() => void} onChoice - Another device was chosen.
+ * @param {(picker: HTMLSelectElement) => void} onChoice - Another device was chosen.
  * @param {() => void} onDevices - A device came or went.
  */
 export function watchPickers(onChoice, onDevices) {
-  byId("camera").addEventListener("change", onChoice);
-  byId("microphone").addEventListener("change", onChoice);
+  for (const picker of [byId("camera"), byId("microphone")]) {
+    picker.addEventListener("change", () => onChoice(picker));
+  }
   navigator.mediaDevices?.addEventListener("devicechange", onDevices);
 }

@@ -91,7 +91,7 @@ function showAttention(attention) {
         "li",
         {},
         bar("column", (100 * share) / most),
-        element("span", { class: "number" }, percent(100 * share)),
+        element("span", { class: "number" }, `${Math.round(100 * share)} %`),
       ),
     ),
   );

@@ -16,7 +16,7 @@ from tests.support.clips import draw
 CLIP = "clips/01-01-01-01-01-01-01.mp4"
 """A talking face; where EMO_DATA does not have it, a drawn clip plays."""
 
-WIDTH, HEIGHT = 480, 360
+WIDTH, HEIGHT = 480, 270
 """Uncompressed video is large: no more pixels than the page needs to be looked at."""
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from playwright.sync_api import Locator, Page, Route, expect
 
 from preprocessing.contract import LABELS
+from tests.gateway.running import wait_until
 
 HEADLINE = re.compile(rf"^({'|'.join(label.capitalize() for label in LABELS)}) – \d+\.\d\s%$")
 
@@ -23,6 +24,11 @@ def press(page: Page, name: str) -> None:
 
 def expect_state(page: Page, state: str) -> None:
     expect(page.locator("body")).to_have_attribute("data-state", state, timeout=20_000)
+
+
+def wait_for(page: Page, condition: str) -> None:
+    """Wait for a JavaScript condition; Playwright's own way evaluates strings in the page, which its policy forbids."""
+    wait_until(lambda: bool(page.evaluate(condition)), condition)
 
 
 def turn_camera_on(page: Page) -> None:

@@ -162,7 +162,7 @@ def test_key_is_asked_for_where_the_server_wants_one(browser: Browser, clip: Pat
     settings = settings_for_tests(api_keys=[f"test:{hash_key(KEY)}"])
     with running_gateway(settings) as client, opened(browser, str(client.base_url)) as page:
         send(page, clip)
-        expect_error(page, "This server asks for an API key")
+        expect_error(page, "An API key is needed")
         for key in ("a wrong key", KEY):
             page.get_by_label("API key", exact=True).fill(key)
             page.get_by_label("API key", exact=True).press("Enter")

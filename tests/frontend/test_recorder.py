@@ -9,7 +9,17 @@ from playwright.sync_api import Browser, Page, expect
 
 from preprocessing.contract import LABELS
 from tests.frontend.conftest import opened
-from tests.frontend.steps import bars, expect_result, expect_state, never_answer, press, record, turn_camera_on
+from tests.frontend.steps import (
+    OPEN,
+    bars,
+    expect_result,
+    expect_state,
+    never_answer,
+    press,
+    record,
+    turn_camera_on,
+    wait_for,
+)
 from tests.stack.running import stack
 from tests.support.triton import skip_without_triton
 
@@ -76,3 +86,55 @@ def test_camera_is_off_after_closing_it(page: Page) -> None:
     press(page, "Turn the camera off")
     expect_state(page, "idle")
     assert tracks.evaluate("tracks => tracks.map((track) => track.readyState)") == ["ended", "ended"]
+
+
+def test_camera_that_is_allowed_after_all_is_not_left_on(page: Page) -> None:
+    page.evaluate(
+        """() => {
+          const media = navigator.mediaDevices;
+          const open = media.getUserMedia.bind(media);
+          media.getUserMedia = (wish) => new Promise((resolve) => {
+            window.allow = async () => resolve(window.opened = await open(wish));
+          });
+        }"""
+    )
+    press(page, OPEN)
+    expect_state(page, "permission")
+    wait_for(page, "window.allow !== undefined")
+    press(page, "Cancel")
+    expect_state(page, "idle")
+    page.evaluate("allow()")
+    wait_for(page, "window.opened?.getTracks().every((track) => track.readyState === 'ended')")
+    expect_state(page, "idle")
+
+
+def test_another_microphone_can_be_chosen_and_is_heard(page: Page) -> None:
+    turn_camera_on(page)
+    wait_for(page, "document.getElementById('level').value > 0.1")
+    picker = page.get_by_label("Microphone", exact=True)
+    expect(picker.locator("option").nth(2)).to_be_attached()
+    chosen = picker.locator("option").nth(2).get_attribute("value")
+    assert chosen != picker.input_value()
+    picker.select_option(chosen)
+    settings = "document.getElementById('preview').srcObject?.getAudioTracks()[0].getSettings()"
+    wait_for(page, f"{settings}?.deviceId === '{chosen}'")
+    expect_state(page, "ready")
+    expect(picker).to_have_value(chosen or "")
+    expect(picker).to_be_focused()
+
+
+def test_microphone_alone_is_enough(page: Page) -> None:
+    page.evaluate(
+        """() => {
+          const media = navigator.mediaDevices;
+          const list = media.enumerateDevices.bind(media);
+          media.enumerateDevices = async () => (await list()).filter((device) => device.kind !== "videoinput");
+        }"""
+    )
+    turn_camera_on(page)
+    expect(page.locator("#one-device")).to_contain_text("No camera was found")
+    expect(page.locator("#preview")).to_be_hidden()
+    record(page)
+    press(page, "Estimate")
+    expect_result(page)
+    expect(page.locator("#branches-summary")).to_contain_text("There was no face to go by.")

@@ -23,6 +23,7 @@ from tests.frontend.steps import (
     move_clock,
     never_answer,
     press,
+    wait_for,
 )
 from tests.frontend.tools import ROOT, tool
 
@@ -80,7 +81,7 @@ def test_every_state_is_accessible_and_fits_every_window(page: Page) -> None:
     looker.look("permission")
     page.evaluate("allow()")
     expect_state(page, "ready")
-    page.wait_for_function("document.getElementById('preview').videoWidth > 0")
+    wait_for(page, "document.getElementById('preview').videoWidth > 0")
     looker.look("ready")
 
     page.evaluate("testClock.stop()")
