@@ -1,7 +1,8 @@
 """FP32 becomes INT8: static quantisation, written into the graph as QuantizeLinear and DequantizeLinear pairs.
 
-Unsigned activations and signed weights (U8S8) are what ONNX Runtime's VNNI kernels are fast at; only the branches'
-convolutions are quantised, since attention and linear layers gain no speed and cost agreement.
+Unsigned activations and signed weights (U8S8) are what ONNX Runtime's VNNI kernels are fast at. Only the convolutions
+of the video branch are quantised: nearly all operations are there, while the audio branch, attention and linear layers
+would gain no speed and cost agreement with FP32.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import logging
 import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy.typing as npt
 import onnx
@@ -26,8 +27,11 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 from export.errors import ExportError
 
 
+_VIDEO_WEIGHTS: Final = "network.video."
+
+
 def quantize(fp32: Path, int8: Path, batches: Iterable[dict[str, npt.NDArray[Any]]]) -> int:
-    """Quantise the convolutions of a model.
+    """Quantise the video branch of a model.
 
     Args:
         fp32: The exported model.
@@ -38,7 +42,7 @@ def quantize(fp32: Path, int8: Path, batches: Iterable[dict[str, npt.NDArray[Any
         How many convolutions were quantised.
 
     Raises:
-        ExportError: There are no calibration clips.
+        ExportError: There are no calibration clips, or no convolutions.
     """
     reader = _Reader(batches)
     if reader.is_empty():
@@ -67,10 +71,12 @@ def quantize(fp32: Path, int8: Path, batches: Iterable[dict[str, npt.NDArray[Any
 
 
 def _convolutions(path: Path) -> list[str]:
-    """Names of the two-dimensional convolutions, which are the branches' own."""
-    graph = onnx.load(path).graph
-    ranks = {tensor.name: len(tensor.dims) for tensor in graph.initializer}
-    return [node.name for node in graph.node if node.op_type == "Conv" and ranks.get(node.input[1]) == 4]
+    """Names of the video branch's convolutions, which the exporter names their weights after."""
+    nodes = [node for node in onnx.load(path).graph.node if node.op_type == "Conv"]
+    chosen = [node.name for node in nodes if node.input[1].startswith(_VIDEO_WEIGHTS)]
+    if not chosen:
+        raise ExportError(f"No convolution has weights named {_VIDEO_WEIGHTS}*: there is nothing to quantise.")
+    return chosen
 
 
 class _Reader(CalibrationDataReader):  # type: ignore[misc]

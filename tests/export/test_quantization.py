@@ -1,4 +1,4 @@
-"""INT8 quantises the branches' convolutions, the fast way, and stays close to FP32."""
+"""INT8 quantises the video branch's convolutions, the fast way, and stays close to FP32."""
 
 from __future__ import annotations
 
@@ -15,11 +15,10 @@ from preprocessing.contract import LOGITS
 from tests.export.conftest import Exported
 
 RESNET18_CONVOLUTIONS = 20
-AUDIO_CONVOLUTIONS = 3
 
 
-def test_exactly_the_branches_convolutions_are_quantised(exported: Exported) -> None:
-    assert exported.quantised_convolutions == RESNET18_CONVOLUTIONS + AUDIO_CONVOLUTIONS
+def test_exactly_the_video_branchs_convolutions_are_quantised(exported: Exported) -> None:
+    assert exported.quantised_convolutions == RESNET18_CONVOLUTIONS
 
 
 def test_activations_are_unsigned_and_weights_signed_per_channel(exported: Exported) -> None:
