@@ -26,7 +26,6 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from export.errors import ExportError
 
-
 _VIDEO_WEIGHTS: Final = "network.video."
 
 
