@@ -11,7 +11,7 @@ import pytest
 from export.errors import ExportError
 from export.parity import open_session, random_inputs, run
 from export.quantization import quantize
-from preprocessing.contract import LOGITS
+from preprocessing.contract import FRAMES, VIDEO_PROBABILITIES
 from tests.export.conftest import Exported
 
 RESNET18_CONVOLUTIONS = 20
@@ -40,9 +40,10 @@ def test_activations_are_unsigned_and_weights_signed_per_channel(exported: Expor
 def test_int8_is_a_third_of_the_size_and_close_to_fp32(exported: Exported) -> None:
     assert exported.int8.stat().st_size < exported.fp32.stat().st_size / 3
     inputs = random_inputs(4, (True, True), seed=1)
-    fp32, int8 = (run(open_session(file), inputs)[LOGITS.name] for file in (exported.fp32, exported.int8))
-    assert np.abs(fp32 - int8).max() < 0.1 * np.abs(fp32).max()
-    assert not np.array_equal(fp32, int8)
+    inputs[FRAMES.name] //= np.array([1, 2, 4, 8], np.uint8)[:, None, None, None, None]
+    fp32, int8 = (run(open_session(file), inputs)[VIDEO_PROBABILITIES.name] for file in (exported.fp32, exported.int8))
+    spread = np.abs(fp32 - fp32.mean(axis=0)).max()
+    assert 0 < np.abs(fp32 - int8).max() < 0.2 * spread
 
 
 def test_without_calibration_clips_there_is_no_int8(exported: Exported, tmp_path: Path) -> None:
