@@ -121,9 +121,9 @@ def recorder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         "${GATEWAY_HOST}": "127.0.0.1",
         "listen 8080": f"listen 127.0.0.1:{port}",
         "$gateway:8000": f"$gateway:{gateway_port}",
-        "/usr/share/nginx/html": str(ROOT / "frontend"),
         "/tmp/": f"{folder}/",  # noqa: S108 (where the image writes)
         "/dev/stdout": "off",
+        "/usr/share/nginx/html": f'"{ROOT / "frontend"}"',  # last: it may itself hold what is replaced above
     }.items():
         assert old in text
         text = text.replace(old, new)

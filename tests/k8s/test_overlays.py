@@ -107,7 +107,7 @@ def test_the_ingress_takes_the_largest_clip_and_waits_for_the_slowest() -> None:
 def test_the_init_container_makes_configurations_that_match_the_cpu_limit(overlay: str, tmp_path: Path) -> None:
     pod = pod_specs(rendered(overlay))["triton"]
     (models,) = pod["initContainers"]
-    script = models["args"][0].replace("/model_repository/", f"{tmp_path}/").replace("/models/.", f"{REPOSITORY}/.")
+    script = models["args"][0].replace("/model_repository/", f"{tmp_path}/").replace("/models/.", f"'{REPOSITORY}/.'")
     variables = {variable["name"]: variable["value"] for variable in models["env"]} | {"PATH": "/usr/bin:/bin"}
     subprocess.run([*models["command"], script], env=variables, check=True)
     kind = ModelInstanceGroup.KIND_GPU if overlay == "gpu" else ModelInstanceGroup.KIND_CPU
