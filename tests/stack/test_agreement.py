@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from tritonclient import grpc
 
+from export.repository import MODEL_FILE as MODEL_FILE_NAME
+from export.repository import versions
 from preprocessing import contract
 from preprocessing.clip import read_clip
 from tests.stack.running import Stack, predict
@@ -15,7 +17,8 @@ from tests.support.data import data_path
 from tests.triton_server.client import ask_onnxruntime, ask_triton, random_inputs, triton_inputs
 
 MODEL = "emotion_int8"
-MODEL_FILE = Path(__file__).parents[2] / "model_repository" / MODEL / "1" / "model.onnx"
+_FOLDER = Path(__file__).parents[2] / "model_repository" / MODEL
+MODEL_FILE = _FOLDER / str(versions(_FOLDER)[-1]) / MODEL_FILE_NAME
 CLIPS = [
     "clips/01-01-01-01-01-01-01.mp4",
     "clips/01-01-07-02-02-01-01.mp4",
