@@ -1,3 +1,5 @@
+"""Changes to clips keep what they are about, and treat all frames of a clip alike."""
+
 from __future__ import annotations
 
 import numpy as np

@@ -1,3 +1,5 @@
+"""INT8 is calibrated on training actors and faces, and measured on others."""
+
 from __future__ import annotations
 
 from pathlib import Path

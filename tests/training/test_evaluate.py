@@ -1,3 +1,5 @@
+"""Evaluation counts what it says it counts, on the actors that it names."""
+
 from __future__ import annotations
 
 import json

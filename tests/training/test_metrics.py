@@ -1,3 +1,5 @@
+"""Accuracy, recall and calibration error equal what is worked out by hand or by a library."""
+
 from __future__ import annotations
 
 import numpy as np

@@ -1,3 +1,5 @@
+"""Data folders are found, prepared or refused as the command line says."""
+
 from __future__ import annotations
 
 from pathlib import Path

@@ -1,3 +1,5 @@
+"""Voices get faces of their emotion, and no face is in two parts."""
+
 from __future__ import annotations
 
 import zipfile

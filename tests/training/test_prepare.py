@@ -1,3 +1,5 @@
+"""Data are decoded once, broken files are skipped, and a second run continues."""
+
 from __future__ import annotations
 
 import os

@@ -1,3 +1,5 @@
+"""No actor and no byte-identical file straddles a split."""
+
 from __future__ import annotations
 
 from dataclasses import replace

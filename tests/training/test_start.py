@@ -1,3 +1,5 @@
+"""Training starts from what it is told to, and never from a branch that heard a tested actor."""
+
 from __future__ import annotations
 
 from pathlib import Path

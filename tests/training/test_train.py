@@ -1,3 +1,5 @@
+"""The training command runs as the documents say, resumes exactly, and writes an honest checkpoint."""
+
 from __future__ import annotations
 
 import os
