@@ -31,9 +31,9 @@ format: .venv/.development  ## Format the code
 	.venv/bin/python -m ruff format .
 	.venv/bin/python -m ruff check --fix .
 
-lock: .venv/.development  ## Pin every dependency again, in constraints.txt
+lock: .venv/.development  ## Pin what is declared, in constraints.txt; ARGS=--upgrade takes newer versions
 	.venv/bin/uv pip compile --universal --fork-strategy fewest --python-version 3.11 --all-extras \
-		--no-annotate --no-header --upgrade pyproject.toml --output-file constraints.txt
+		--no-annotate --no-header $(ARGS) pyproject.toml --output-file constraints.txt
 
 clean:  ## Remove environments and caches, but no data, checkpoints or models
 	rm -rf .venv .venv-triton .pytest_cache .mypy_cache .ruff_cache test-artifacts *.egg-info
