@@ -1,7 +1,10 @@
-// Talks to the gateway, relative to where the page is served. By XMLHttpRequest: fetch does not tell how far an upload
+// Talks to the gateway. By XMLHttpRequest: fetch does not tell how far an upload
 // is.
 
 import { Failure, failureOfResponse } from "./failures.js";
+
+/** Below the page's own address, whoever serves it: nginx.conf and gateway/routes/page.py both see to that. */
+const API = "api/";
 
 /** Longer than the gateway itself waits for an upload and an answer together. */
 const TIMEOUT_MILLISECONDS = 90_000;
@@ -39,7 +42,7 @@ export function predict(blob, key, signal, onProgress) {
   form.append("file", blob, "clip");
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest();
-    request.open("POST", "predict");
+    request.open("POST", `${API}predict`);
     request.responseType = "json";
     request.timeout = TIMEOUT_MILLISECONDS;
     if (key) {

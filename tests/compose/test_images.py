@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import http.client
 import os
 import re
 import subprocess
-import time
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 
+import httpx
 import pytest
 
 from gateway.middleware import SECURITY_HEADERS
 from gateway.settings import Settings
+from tests.support.nginx import TEMPLATE, serving_recorder
 from tests.support.tools import tool
 from tests.support.triton import free_ports
 
 ROOT = Path(__file__).parents[2]
 DOCKERFILES = sorted(ROOT.glob("*/Dockerfile"))
-TEMPLATE = ROOT / "frontend" / "nginx.conf"
-_STARTING_SECONDS = 30.0
 
 
 def test_hadolint_finds_nothing() -> None:
@@ -96,77 +93,40 @@ def _start(folder: Path, **variables: str) -> tuple[subprocess.CompletedProcess[
     return done, log.read_text().splitlines() if log.exists() else []
 
 
-class Served:
-    """nginx with the image's own configuration, in front of a port where tests listen."""
-
-    def __init__(self, port: int) -> None:
-        self.port = port
-
-    def get(self, path: str) -> http.client.HTTPResponse:
-        with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)) as connection:
-            connection.request("GET", path)
-            with connection.getresponse() as response:
-                response.read()
-                return response
-
-
 @pytest.fixture(scope="module")
-def recorder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    nginx = tool("nginx")
-    folder = tmp_path_factory.mktemp("nginx")
-    port, gateway_port = free_ports(2)
-    text = TEMPLATE.read_text()
-    for old, new in {
-        "${NGINX_LOCAL_RESOLVERS}": "127.0.0.1",
-        "${GATEWAY_HOST}": "127.0.0.1",
-        "listen 8080": f"listen 127.0.0.1:{port}",
-        "$gateway:8000": f"$gateway:{gateway_port}",
-        "/tmp/": f"{folder}/",  # noqa: S108 (where the image writes)
-        "/dev/stdout": "off",
-        "/usr/share/nginx/html": f'"{ROOT / "frontend"}"',  # last: it may itself hold what is replaced above
-    }.items():
-        assert old in text
-        text = text.replace(old, new)
-    file = folder / "nginx.conf"
-    file.write_text(text)
-    user = " user root;" if os.geteuid() == 0 else ""
-    with (folder / "errors").open("w") as errors:
-        process = subprocess.Popen([nginx, "-c", file, "-g", f"daemon off;{user}"], stderr=errors)
-    served = Served(port)
-    deadline = time.monotonic() + _STARTING_SECONDS
-    while True:
-        try:
-            served.get("/recorder-health")
-            break
-        except OSError:
-            assert process.poll() is None, (folder / "errors").read_text()
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
-    yield served
-    process.terminate()
-    process.wait(timeout=10)
+def recorder() -> Iterator[httpx.Client]:
+    # Nothing listens where the gateway should be, which nginx says.
+    with serving_recorder(gateway_port=free_ports(1)[0]) as client:
+        yield client
 
 
-def test_nginx_serves_the_page_with_the_headers_of_the_gateway(recorder: Served) -> None:
+def test_nginx_serves_the_page_with_the_headers_of_the_gateway(recorder: httpx.Client) -> None:
     response = recorder.get("/")
-    assert response.status == 200
+    assert response.status_code == 200
     assert {name: response.headers[name] for name in SECURITY_HEADERS} == SECURITY_HEADERS
 
 
-def test_nginx_serves_the_scripts_of_the_page(recorder: Served) -> None:
-    assert recorder.get("/assets/page.js").status == 200
-    assert recorder.get("/assets/nothing.js").status == 404
+def test_nginx_lets_browsers_keep_files_and_ask_about_them(recorder: httpx.Client) -> None:
+    for path in ("/", "/assets/page.js"):
+        response = recorder.get(path)
+        assert response.headers["Cache-Control"] == "no-cache"
+        again = recorder.get(path, headers={"If-None-Match": response.headers["ETag"]})
+        assert again.status_code == 304
 
 
-@pytest.mark.parametrize("path", ["/predict", "/health", "/health/ready"])
-def test_nginx_passes_the_api_on(recorder: Served, path: str) -> None:
-    # Nothing listens there in this test, which nginx says.
-    assert recorder.get(path).status == 502
+def test_nginx_serves_the_scripts_of_the_page(recorder: httpx.Client) -> None:
+    assert recorder.get("/assets/page.js").status_code == 200
+    assert recorder.get("/assets/nothing.js").status_code == 404
 
 
-@pytest.mark.parametrize("path", ["/metrics", "/Dockerfile.txt", "/predictions"])
-def test_nginx_keeps_to_itself_what_is_not_the_pages_nor_the_apis(recorder: Served, path: str) -> None:
-    assert recorder.get(path).status == 404
+@pytest.mark.parametrize("path", ["/api/predict", "/api/health", "/api/health/ready", "/api/openapi.json"])
+def test_nginx_passes_the_api_on(recorder: httpx.Client, path: str) -> None:
+    assert recorder.get(path).status_code == 502
+
+
+@pytest.mark.parametrize("path", ["/metrics", "/api/metrics", "/api//%6detrics", "/predict", "/health"])
+def test_nginx_keeps_to_itself_what_is_not_the_pages_nor_the_apis(recorder: httpx.Client, path: str) -> None:
+    assert recorder.get(path).status_code == 404
 
 
 def test_nginx_takes_the_largest_clip_and_waits_for_the_slowest() -> None:

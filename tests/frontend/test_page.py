@@ -11,6 +11,7 @@ from playwright.sync_api import Browser, Page, expect
 from tests.frontend.conftest import opened
 from tests.frontend.steps import expect_result, expect_state, move_clock, send
 from tests.support.clips import draw
+from tests.support.nginx import serving_recorder
 
 FIRST_LOAD_BYTES = 100_000
 
@@ -61,6 +62,29 @@ def test_first_load_is_small_and_comes_from_one_place(page: Page, gateway: httpx
     assert len(files) > 10
     assert sum(file["transferSize"] for file in files) < FIRST_LOAD_BYTES
     assert {httpx.URL(file["name"]).host for file in files} == {gateway.base_url.host}
+
+
+def test_files_are_compressed_kept_and_asked_about(gateway: httpx.Client) -> None:
+    for path in ("/", "/assets/page.js"):
+        response = gateway.get(path)
+        assert response.headers["Content-Encoding"] == "gzip"
+        assert response.headers["Cache-Control"] == "no-cache"
+        again = gateway.get(path, headers={"If-None-Match": response.headers["ETag"]})
+        assert (again.status_code, again.headers["Cache-Control"]) == (304, "no-cache")
+
+
+def test_gateway_serves_the_page_alone_of_its_folder(gateway: httpx.Client) -> None:
+    for path in ("/nginx.conf", "/index.html", "/assets/../nginx.conf", "/assets/%2e%2e/nginx.conf"):
+        assert gateway.get(path).status_code == 404
+
+
+def test_api_lies_beside_the_page_under_nginx_too(browser: Browser, gateway: httpx.Client, tmp_path: Path) -> None:
+    clip = tmp_path / "clip.mkv"
+    clip.write_bytes(draw())
+    assert gateway.base_url.port is not None
+    with serving_recorder(gateway.base_url.port) as recorder, opened(browser, str(recorder.base_url)) as page:
+        send(page, clip)
+        expect_result(page)
 
 
 def test_policy_lets_in_no_inline_code_and_keeps_the_camera_to_the_page(gateway: httpx.Client) -> None:
