@@ -17,7 +17,7 @@ help:  ## Show this help
 run: .venv/.serving $(TRITON_ENVIRONMENT)  ## Start Triton and the gateway; Ctrl-C stops both
 	@exec .venv/bin/python -m stack
 
-test: .venv/.development $(TRITON_ENVIRONMENT) browser  ## Run all tests
+test: .venv/.development $(TRITON_ENVIRONMENT) programs  ## Run all tests
 	.venv/bin/python -m pytest $(ARGS)
 
 train-environment: .venv/.training  ## Install what training and exporting need
@@ -59,13 +59,9 @@ clean:  ## Remove environments and caches, but no data, checkpoints or models
 	if .venv-triton/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --requirement $<; \
 		then touch $@; else echo "The Triton wheel cannot be installed here: doing without Triton."; fi
 
-# Browser tests drive a real Chromium. It is installed where apt and root are there; elsewhere the tests skip, saying so.
-.PHONY: browser
-browser:
-	@command -v chromium >/dev/null || { \
-		if command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
-			{ apt-get update && apt-get install --yes --no-install-recommends chromium; } >/dev/null 2>&1 \
-				|| echo "Chromium could not be installed: browser tests are skipped."; \
-		else \
-			echo "Chromium is not installed, and there is no apt with root: browser tests are skipped."; \
-		fi; }
+# Programs that tests drive, each with the Debian package that holds it.
+TEST_PROGRAMS := chromium:chromium nginx:nginx promtool:prometheus redis-server:redis-server node:nodejs npm:npm
+
+.PHONY: programs
+programs:
+	@.ci/install-programs $(TEST_PROGRAMS)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-_DEBIAN_PACKAGES = {"promtool": "prometheus", "nginx": "nginx-light"}
+_DEBIAN_PACKAGES = {"promtool": "prometheus", "nginx": "nginx", "redis-server": "redis-server"}
 
 
 def tool(name: str) -> str:
