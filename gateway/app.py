@@ -13,10 +13,12 @@ from gateway.decode_worker import decode_clip
 from gateway.decoding import DecodeTask
 from gateway.error_responses import install_error_handlers
 from gateway.middleware import REQUEST_ID_HEADER, RequestContextMiddleware
+from gateway.request_deadline import DEADLINE_HEADER
 from gateway.routes import health, metrics, predict
 from gateway.routes.page import add_page
 from gateway.services import make_services
 from gateway.settings import Settings
+from gateway.upload_memory import UploadMemoryMiddleware
 
 _DESCRIPTION = (
     "Estimates which of eight emotions is expressed in a short clip of a face and a voice. It does not read what a "
@@ -51,12 +53,13 @@ def create_app(settings: Settings, decode_task: DecodeTask = decode_clip) -> Fas
         redoc_url=None,
     )
     app.state.services = services
+    app.add_middleware(UploadMemoryMiddleware, memory=services.upload_memory)
     app.add_middleware(RequestContextMiddleware, metrics=services.metrics)
     app.add_middleware(
         CORSMiddleware,
         allow_origins=settings.allowed_origins,
         allow_methods=["GET", "POST"],
-        allow_headers=[REQUEST_ID_HEADER, "Content-Type", "X-API-Key", "Authorization"],
+        allow_headers=[REQUEST_ID_HEADER, DEADLINE_HEADER, "Content-Type", "X-API-Key", "Authorization"],
         expose_headers=[REQUEST_ID_HEADER, "Retry-After", "Server-Timing"],
     )
     install_error_handlers(app)

@@ -163,6 +163,8 @@ class DecodePool:
             failure = result.exception() if result.done() else _PoolBrokenError()
             if failure is None:
                 return result.result()
+            if isinstance(failure, TimeoutError) and not deadline.remaining():
+                raise failure  # it was the request's limit, and not the clip's
             raise self._explain(failure, generation)
         finally:
             result.cancel()  # Whoever gives up ends the worker's work, too.

@@ -70,8 +70,16 @@ def _answer_http_exception(request: Request, error: Exception) -> JSONResponse:
     return error_response(code, message, policy, error.headers)
 
 
+def _shown(value: object) -> str:
+    """A wrong value, as far as it fits into a sentence."""
+    return "nothing" if value is None else f"'{str(value)[:40]}'"
+
+
 def _answer_validation_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)  # noqa: S101 (for the type checker; installed for this class)
-    faults = [f"{' '.join(str(part) for part in fault['loc'])}: {fault['msg']}" for fault in error.errors()]
+    faults = [
+        f"{' '.join(str(part) for part in fault['loc'])}: {fault['msg']}, not {_shown(fault['input'])}"
+        for fault in error.errors()
+    ]
     request.state.error_code = "invalid_request"
     return error_response("invalid_request", f"{'; '.join(faults)}.", POLICIES["invalid_request"])

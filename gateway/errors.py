@@ -68,6 +68,12 @@ class UploadTimeoutError(EmotionError):
     code = "upload_timeout"
 
 
+class UploadsFullError(EmotionError):
+    """All uploads together take as much memory as they may."""
+
+    code = "uploads_full"
+
+
 class DecodeTimeoutError(EmotionError):
     """A clip took more time to decode than is allowed."""
 
@@ -135,6 +141,7 @@ class ErrorPolicy:
 
 POLICIES: Final[dict[str, ErrorPolicy]] = {
     "bad_form": ErrorPolicy(400, "The multipart form is broken or cut off."),
+    "bad_http": ErrorPolicy(400, "The bytes are no valid HTTP request.", closes=True),
     "unauthorized": ErrorPolicy(401, "The API key is missing or not valid."),
     "not_found": ErrorPolicy(404, "There is nothing under this path."),
     "method_not_allowed": ErrorPolicy(405, "The path does not answer this method."),
@@ -153,6 +160,8 @@ POLICIES: Final[dict[str, ErrorPolicy]] = {
     "decode_failed": ErrorPolicy(422, "Decoding failed in an unforeseen way."),
     "rate_limited": ErrorPolicy(429, "The caller asks more often than the limit allows.", retry_after=1),
     "overloaded": ErrorPolicy(429, "Too many clips are waiting.", retry_after=1),
+    "uploads_full": ErrorPolicy(429, "All uploads together take as much memory as they may.", retry_after=1),
+    "head_too_large": ErrorPolicy(431, "The headers of the request are too large.", closes=True),
     "internal_error": ErrorPolicy(500, "A fault of the gateway; the log has the request id."),
     "decode_worker_lost": ErrorPolicy(503, "The process that decoded the clip ended.", retry_after=1),
     "deadline_exceeded": ErrorPolicy(503, "The answer would have come too late.", retry_after=1),

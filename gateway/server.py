@@ -8,11 +8,13 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import Literal
 
 import uvicorn
 from fastapi import FastAPI
 from uvicorn.server import HANDLED_SIGNALS
 
+from gateway.connections import bounded_protocol
 from gateway.readiness import Readiness
 from gateway.services import Services
 from gateway.settings import Settings
@@ -36,21 +38,35 @@ async def serve(app: FastAPI, settings: Settings, listener: socket.socket) -> No
         await _Server(app, settings, services.readiness).serve([listener])
 
 
+def server_config(
+    app: FastAPI, settings: Settings, *, port: int = 0, lifespan: Literal["on", "off"] = "off"
+) -> uvicorn.Config:
+    """How uvicorn runs the gateway.
+
+    Args:
+        app: The gateway's application.
+        settings: Its settings.
+        port: Port, where uvicorn is not given a socket.
+        lifespan: Whether uvicorn runs the lifespan, which `serve` does itself.
+    """
+    return uvicorn.Config(
+        app,
+        port=port,
+        http=bounded_protocol(settings.head_timeout),
+        lifespan=lifespan,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        forwarded_allow_ips=settings.trusted_proxies,
+        timeout_graceful_shutdown=int(settings.drain_timeout),
+    )
+
+
 class _Server(uvicorn.Server):
     """Drains on a signal, and returns afterwards instead of raising the signal again."""
 
     def __init__(self, app: FastAPI, settings: Settings, readiness: Readiness) -> None:
-        super().__init__(
-            uvicorn.Config(
-                app,
-                lifespan="off",
-                log_config=None,
-                access_log=False,
-                server_header=False,
-                forwarded_allow_ips=settings.trusted_proxies,
-                timeout_graceful_shutdown=int(settings.drain_timeout),
-            )
-        )
+        super().__init__(server_config(app, settings))
         self._readiness = readiness
         self._drain_delay = settings.drain_delay
         self._loop = asyncio.get_running_loop()

@@ -17,6 +17,7 @@ from gateway.predictors import Predictor, make_predictor
 from gateway.rate_limits import RateLimits
 from gateway.readiness import Readiness
 from gateway.settings import Settings
+from gateway.upload_memory import UploadMemory
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,7 @@ class Services:
         readiness: Knows whether the model answers.
         keys: Knows who may call.
         rate_limits: Knows who calls too often.
+        upload_memory: Knows how many bytes of uploads are held.
         metrics: Counts and measures.
     """
 
@@ -39,6 +41,7 @@ class Services:
     readiness: Readiness
     keys: KeyRing
     rate_limits: RateLimits
+    upload_memory: UploadMemory
     metrics: Metrics = field(default_factory=Metrics)
 
     @asynccontextmanager
@@ -76,11 +79,14 @@ def make_services(settings: Settings, decode_task: DecodeTask) -> Services:
     pool = DecodePool(settings, decode_task)
     predictor = make_predictor(settings)
     readiness = Readiness(settings, predictor, pool)
-    services = Services(settings, pool, predictor, readiness, keys, RateLimits(settings))
+    upload_memory = UploadMemory(settings.upload_memory)
+    services = Services(settings, pool, predictor, readiness, keys, RateLimits(settings), upload_memory)
     gauge = services.metrics.add_gauge
     gauge("emotion_ready", "Whether the model has answered within the last seconds.", readiness.is_ready)
     gauge("emotion_decode_clips", "Clips that are being decoded or wait for it.", lambda: pool.admitted)
     gauge("emotion_decode_capacity", "Most clips that may be decoded or wait.", lambda: pool.capacity)
+    gauge("emotion_upload_bytes", "Bytes of uploads that are received or worked on.", lambda: upload_memory.held)
+    gauge("emotion_upload_limit_bytes", "Most bytes of uploads at once.", lambda: upload_memory.limit)
     return services
 
 

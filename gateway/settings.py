@@ -92,9 +92,24 @@ class Settings(BaseSettings):
     llm_port: int = Field(default=8004, ge=1, le=65_535, description="Port of the companion language model.")
 
     upload_limit: int = Field(default=50 * _MEBIBYTE, ge=1, description="Largest clip that is accepted, in bytes.")
+    upload_memory: int = Field(
+        default=256 * _MEBIBYTE,
+        ge=1,
+        description=(
+            "Bytes of all uploads that are received or worked on at once; more are refused with 429 and Retry-After."
+        ),
+    )
+    head_timeout: float = Field(
+        default=10.0, gt=0, description="Longest time for the head of a request to arrive, in seconds."
+    )
     upload_timeout: float = Field(default=60.0, gt=0, description="Longest time for an upload to arrive, in seconds.")
     request_deadline: float = Field(
-        default=10.0, gt=0, description="Longest time from the end of the upload to the answer, in seconds."
+        default=10.0,
+        gt=0,
+        description=(
+            "Longest time from the end of the upload to the answer, in seconds; a client may ask for less by "
+            "X-Deadline-Seconds."
+        ),
     )
     inference_timeout: float = Field(default=5.0, gt=0, description="Longest time for the model to answer, in seconds.")
 

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from python_multipart.multipart import parse_options_header
 from starlette.requests import Request
 
+from gateway.deadline import Deadline
 from gateway.errors import (
     BadFormError,
     MissingFileError,
@@ -26,13 +27,13 @@ _FORM_OVERHEAD = 64 * 1024
 """Bytes that boundaries, headers and small fields may take beside the file."""
 
 
-async def read_clip_upload(request: Request, *, limit: int, timeout: float) -> bytes:
+async def read_clip_upload(request: Request, *, limit: int, deadline: Deadline) -> bytes:
     """The bytes of the one clip in a request.
 
     Args:
         request: A request whose body has not been read.
         limit: Largest clip, in bytes.
-        timeout: Longest time for it to arrive, in seconds.
+        deadline: When it must be there.
 
     Raises:
         UnsupportedContentTypeError: The body is no multipart form.
@@ -43,12 +44,12 @@ async def read_clip_upload(request: Request, *, limit: int, timeout: float) -> b
     """
     reader = FormReader(_boundary(request))
     try:
-        async with asyncio.timeout(timeout):
+        async with asyncio.timeout(deadline.remaining()):
             async for chunk in _limited(request, limit):
                 reader.feed(chunk)
         data = _file_of(reader.finish())
     except TimeoutError:
-        raise UploadTimeoutError(f"The upload did not arrive within {timeout:g} s, the limit.") from None
+        raise UploadTimeoutError(f"The upload did not arrive within {deadline.seconds:g} s, the limit.") from None
     finally:
         reader.close()
     if len(data) > limit:

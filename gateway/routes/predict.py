@@ -8,11 +8,11 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 
 from gateway.authentication import Caller
-from gateway.deadline import Deadline
 from gateway.disconnect import run_while_connected
 from gateway.errors import POLICIES
 from gateway.logs import request_id_of_task
 from gateway.prediction import predict_clip
+from gateway.request_deadline import RequestDeadlineDependency
 from gateway.routes.documentation import error_responses
 from gateway.schemas import PredictResponse
 from gateway.services import ServicesDependency
@@ -20,7 +20,7 @@ from gateway.uploads import FILE_FIELD, read_clip_upload
 
 router = APIRouter(tags=["prediction"])
 
-_NEVER_ANSWERED = {"not_found", "method_not_allowed", "invalid_request"}
+_NEVER_ANSWERED = {"not_found", "method_not_allowed", "bad_http", "head_too_large"}
 
 _FORM: dict[str, Any] = {
     "requestBody": {
@@ -49,7 +49,13 @@ _FORM: dict[str, Any] = {
     responses=error_responses(code for code in POLICIES if code not in _NEVER_ANSWERED),
     openapi_extra=_FORM,
 )
-async def predict(request: Request, services: ServicesDependency, response: Response, _: Caller) -> PredictResponse:
+async def predict(
+    request: Request,
+    services: ServicesDependency,
+    response: Response,
+    _: Caller,
+    request_deadline: RequestDeadlineDependency,
+) -> PredictResponse:
     """Estimate which emotion is expressed in a clip.
 
     The three seconds at the centre are read. A clip without video, or without audio, is answered, too, and the
@@ -60,11 +66,11 @@ async def predict(request: Request, services: ServicesDependency, response: Resp
     settings = services.settings
     services.readiness.refuse_while_draining()
     services.pool.check_capacity()
-    data = await read_clip_upload(request, limit=settings.upload_limit, timeout=settings.upload_timeout)
+    data = await read_clip_upload(request, limit=settings.upload_limit, deadline=request_deadline.for_upload())
     work = predict_clip(
         data,
         services,
-        Deadline.after(settings.request_deadline),
+        request_deadline.for_answer(),
         request_id=request_id_of_task.get() or "",
         upload_seconds=time.perf_counter() - begin,
     )

@@ -19,6 +19,7 @@ from fastapi import FastAPI
 from gateway.app import create_app
 from gateway.decode_worker import decode_clip
 from gateway.decoding import DecodeTask
+from gateway.server import server_config
 from gateway.services import Services
 from gateway.settings import Settings
 from tests.support.triton import free_ports
@@ -56,7 +57,7 @@ def running_gateway(settings: Settings, decode_task: DecodeTask = decode_clip) -
 def running_app(app: FastAPI) -> Iterator[httpx.Client]:
     """An application in a thread, behind a real uvicorn."""
     [port] = free_ports(1)
-    server = uvicorn.Server(uvicorn.Config(app, port=port, log_config=None, access_log=False, lifespan="on"))
+    server = uvicorn.Server(server_config(app, services_of(app).settings, port=port, lifespan="on"))
     failures: list[BaseException] = []
 
     def serve() -> None:

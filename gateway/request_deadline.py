@@ -1,0 +1,59 @@
+"""How long one request may take: by the gateway's settings, and shorter where the client says so."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Final
+
+from fastapi import Depends, Header
+
+from gateway.deadline import Deadline
+from gateway.services import ServicesDependency
+from gateway.settings import Settings
+
+DEADLINE_HEADER: Final = "X-Deadline-Seconds"
+
+
+@dataclass(frozen=True)
+class RequestDeadline:
+    """The time limits of one request.
+
+    Attributes:
+        settings: The gateway's own limits: one for the upload, one from its end to the answer.
+        asked: When the client stops waiting, counted from the head of its request; None where it did not say.
+    """
+
+    settings: Settings
+    asked: Deadline | None
+
+    def for_upload(self) -> Deadline:
+        """When the body must be there; to be asked for before it is read."""
+        return self._within(self.settings.upload_timeout)
+
+    def for_answer(self) -> Deadline:
+        """When the answer is of no more use; to be asked for once the body is there."""
+        return self._within(self.settings.request_deadline)
+
+    def _within(self, seconds: float) -> Deadline:
+        return Deadline.after(seconds) if self.asked is None else self.asked.within(seconds)
+
+
+async def _request_deadline(
+    services: ServicesDependency,
+    seconds: Annotated[
+        float | None,
+        Header(
+            alias=DEADLINE_HEADER,
+            gt=0,
+            allow_inf_nan=False,
+            description=(
+                "Seconds after which the answer is of no more use to the client, the upload included; all work for it "
+                "is given up then. The server's own limits hold beside it."
+            ),
+        ),
+    ] = None,
+) -> RequestDeadline:
+    return RequestDeadline(services.settings, None if seconds is None else Deadline.after(seconds))
+
+
+RequestDeadlineDependency = Annotated[RequestDeadline, Depends(_request_deadline)]
