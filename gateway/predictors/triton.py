@@ -16,28 +16,13 @@ from tritonclient.utils import InferenceServerException
 from gateway.deadline import Deadline
 from gateway.errors import ModelUnavailableError
 from gateway.predictors.base import ModelDescription, Prediction, Tensors, description_of, prediction_of
+from gateway.predictors.channel import CHANNEL_OPTIONS
 from preprocessing.contract import INPUTS, OUTPUTS
 
 logger = logging.getLogger(__name__)
 
 _START_TIMEOUT = 2.0
 """Time for the contract check at start, in seconds; a Triton that is away then is checked when it comes."""
-
-_MESSAGE_LIMIT = 256 * 2**20
-_CHANNEL_OPTIONS = [
-    ("grpc.lb_policy_name", "round_robin"),
-    ("grpc.max_send_message_length", _MESSAGE_LIMIT),
-    ("grpc.max_receive_message_length", _MESSAGE_LIMIT),
-    # Pings while a call is open, so that a cut connection is noticed; Triton refuses pings on an idle channel.
-    ("grpc.keepalive_time_ms", 10_000),
-    ("grpc.keepalive_timeout_ms", 5_000),
-    # gRPC's own backoff grows to two minutes: a restarted Triton would be found long after it is ready.
-    ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.min_reconnect_backoff_ms", 500),
-    ("grpc.max_reconnect_backoff_ms", 1_000),
-    ("grpc.dns_min_time_between_resolutions_ms", 1_000),
-    ("grpc.enable_http_proxy", 0),
-]
 
 
 class TritonPredictor:
@@ -61,7 +46,7 @@ class TritonPredictor:
         Raises:
             ContractMismatchError: Triton serves a model for other tensors.
         """
-        self._client = InferenceServerClient(self._address, channel_args=_CHANNEL_OPTIONS)
+        self._client = InferenceServerClient(self._address, channel_args=CHANNEL_OPTIONS)
         try:
             await self.describe(Deadline.after(_START_TIMEOUT))
         except ModelUnavailableError:
