@@ -62,6 +62,7 @@ class Services:
                 await asyncio.wait({probing})
                 await self.pool.stop()
         finally:
+            await self.rate_limits.stop()
             await self.predictor.stop()
 
 
@@ -80,11 +81,17 @@ def make_services(settings: Settings, decode_task: DecodeTask) -> Services:
     predictor = make_predictor(settings)
     readiness = Readiness(settings, predictor, pool)
     upload_memory = UploadMemory(settings.upload_memory)
-    services = Services(settings, pool, predictor, readiness, keys, RateLimits(settings), upload_memory)
+    rate_limits = RateLimits(settings)
+    services = Services(settings, pool, predictor, readiness, keys, rate_limits, upload_memory)
     gauge = services.metrics.add_gauge
     gauge("emotion_ready", "Whether the model has answered within the last seconds.", readiness.is_ready)
     gauge("emotion_decode_clips", "Clips that are being decoded or wait for it.", lambda: pool.admitted)
     gauge("emotion_decode_capacity", "Most clips that may be decoded or wait.", lambda: pool.capacity)
+    gauge(
+        "emotion_rate_limit_storage_away",
+        "Whether rate limits are counted by this gateway alone because Redis is away.",
+        lambda: rate_limits.storage_is_away,
+    )
     gauge("emotion_upload_bytes", "Bytes of uploads that are received or worked on.", lambda: upload_memory.held)
     gauge("emotion_upload_limit_bytes", "Most bytes of uploads at once.", lambda: upload_memory.limit)
     return services

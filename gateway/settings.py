@@ -7,6 +7,7 @@ those before the defaults below. Nothing else in the code base reads the environ
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -30,6 +31,13 @@ def _check_rate_limit(value: str | None) -> str | None:
     """Refuse what the library of rate limits cannot read."""
     if value is not None:
         parse(value)
+    return value
+
+
+def _check_rate_limit_storage(value: str) -> str:
+    """Refuse what is no place to count."""
+    if value != "memory" and not re.match(r"rediss?://[^/]", value):
+        raise ValueError("it is neither `memory` nor a URL redis://… or rediss://…")
     return value
 
 
@@ -179,6 +187,13 @@ class Settings(BaseSettings):
     rate_limit_per_address: RateLimit = Field(
         default=None,
         description="Most requests for predictions from one address, e.g. `60/minute`; no limit by default.",
+    )
+    rate_limit_storage: Annotated[str, AfterValidator(_check_rate_limit_storage)] = Field(
+        default="memory",
+        description=(
+            "Where rate limits are counted: `memory` of this process, or `redis://[:password@]host:port/0` for several "
+            "gateways together; while Redis is away each counts by itself."
+        ),
     )
     trusted_proxies: CommaSeparated = Field(
         default=["127.0.0.1"],

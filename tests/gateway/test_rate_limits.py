@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
 import httpx
 import pytest
@@ -13,7 +19,9 @@ from gateway.errors import RateLimitedError
 from gateway.keys import hash_key
 from gateway.rate_limits import RateLimits
 from gateway.settings import Settings
-from tests.gateway.running import running_gateway, settings_for_tests
+from tests.gateway.running import PATIENCE, running_gateway, settings_for_tests, wait_until
+from tests.gateway.test_metrics import samples, value
+from tests.support.triton import free_ports
 
 
 def statuses(gateway: httpx.Client, clip: bytes, count: int, **headers: str) -> list[int]:
@@ -68,3 +76,95 @@ def test_addresses_are_told_apart_and_a_network_of_ipv6_is_one() -> None:
 def test_limit_that_cannot_be_read_is_refused(limit: str) -> None:
     with pytest.raises(ValidationError):
         Settings(rate_limit_per_key=limit)
+
+
+@contextmanager
+def redis_server(port: int, folder: Path) -> Iterator[None]:
+    """A real Redis on a port of loopback, while the context is open."""
+    program = shutil.which("redis-server")
+    if program is None:
+        pytest.skip("redis-server is not installed")
+    options = ["--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", str(folder)]
+    with subprocess.Popen([program, *options], stdout=subprocess.DEVNULL) as process:
+        try:
+            wait_until(lambda: _listens(port), "Redis listens")
+            yield
+        finally:
+            process.kill()
+
+
+def _listens(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+    except OSError:
+        return False
+    return True
+
+
+def test_gateways_that_share_redis_count_together_and_go_on_without_it(clip: bytes, tmp_path: Path) -> None:
+    [port] = free_ports(1)
+    settings = settings_for_tests(
+        rate_limit_per_address="3/hour", rate_limit_storage=f"redis://127.0.0.1:{port}/0", decode_workers=2
+    )
+    with running_gateway(settings) as one, running_gateway(settings) as other:
+        with redis_server(port, tmp_path):
+            assert statuses(one, clip, 2) == [200, 200]
+            assert statuses(other, clip, 2) == [200, 429]
+            assert statuses(one, clip, 1) == [429]
+            assert value(samples(one), "emotion_rate_limit_storage_away") == 0
+        # Each has a count of its own now, which begins at zero.
+        assert statuses(one, clip, 4) == [200, 200, 200, 429]
+        assert statuses(other, clip, 4) == [200, 200, 200, 429]
+        assert value(samples(one), "emotion_rate_limit_storage_away") == 1
+
+
+def test_redis_that_hangs_costs_one_request_a_moment(caplog: pytest.LogCaptureFixture) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"redis://:secret@127.0.0.1:{silent.getsockname()[1]}/0"
+        limits = RateLimits(Settings(rate_limit_per_address="1/hour", rate_limit_storage=url))
+
+        async def count() -> list[bool]:
+            passed = []
+            for _ in range(2):
+                try:
+                    await limits.count_address("192.0.2.1")
+                    passed.append(True)
+                except RateLimitedError:
+                    passed.append(False)
+            await limits.stop()
+            return passed
+
+        begin = time.monotonic()
+        assert asyncio.run(count()) == [True, False]
+        assert time.monotonic() - begin < PATIENCE
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert "secret" not in caplog.text
+
+
+def test_redis_that_comes_back_counts_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("gateway.rate_limits._REDIS_PAUSE", 0.1)
+    [port] = free_ports(1)
+    settings = Settings(rate_limit_per_key="100/hour", rate_limit_storage=f"redis://127.0.0.1:{port}/0")
+
+    async def count() -> None:
+        limits = RateLimits(settings)
+        seen = []
+        with suppress(TimeoutError):
+            async with asyncio.timeout(PATIENCE):
+                await limits.count_key("one")
+                seen.append(limits.storage_is_away)
+                with redis_server(port, tmp_path):
+                    while seen[-1]:
+                        await asyncio.sleep(0.02)
+                        await limits.count_key("one")
+                        seen.append(limits.storage_is_away)
+                    await limits.stop()
+        assert (seen[0], seen[-1]) == (True, False)
+
+    asyncio.run(count())
+
+
+@pytest.mark.parametrize("storage", ["", "disk", "http://127.0.0.1", "redis:", "redis:///x"])
+def test_storage_that_is_none_is_refused(storage: str) -> None:
+    with pytest.raises(ValidationError, match="memory"):
+        Settings(rate_limit_storage=storage)
