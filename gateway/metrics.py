@@ -34,6 +34,12 @@ class Metrics:
             registry=self._registry,
         )
         self._errors = Counter("emotion_errors", "Error answers by code.", ["code"], registry=self._registry)
+        self._explanations = Counter(
+            "emotion_explanations",
+            "Explanations that were asked for: given, late, failed, or unusable.",
+            ["outcome"],
+            registry=self._registry,
+        )
         self._stages = Histogram(
             "emotion_stage_seconds",
             "Time of a prediction by stage: upload, queue, decode, inference, total.",
@@ -64,6 +70,10 @@ class Metrics:
         self._requests.labels(method, route, status).inc()
         if code is not None:
             self._errors.labels(code).inc()
+
+    def count_explanation(self, outcome: str) -> None:
+        """Count an explanation that was asked for: `given`, `late`, `failed` or `unusable`."""
+        self._explanations.labels(outcome).inc()
 
     def observe_stages(self, seconds: Mapping[str, float]) -> None:
         """Take note of the stages of a prediction, in seconds."""

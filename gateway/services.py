@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import Depends, Request
 
 from gateway.decoding import DecodePool, DecodeTask
+from gateway.explanation import Explainer
 from gateway.keys import KeyRing, make_key_ring
 from gateway.metrics import Metrics
 from gateway.predictors import Predictor, make_predictor
@@ -32,6 +33,7 @@ class Services:
         keys: Knows who may call.
         rate_limits: Knows who calls too often.
         upload_memory: Knows how many bytes of uploads are held.
+        explainer: Puts probabilities into words.
         metrics: Counts and measures.
     """
 
@@ -42,7 +44,8 @@ class Services:
     keys: KeyRing
     rate_limits: RateLimits
     upload_memory: UploadMemory
-    metrics: Metrics = field(default_factory=Metrics)
+    explainer: Explainer
+    metrics: Metrics
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -62,6 +65,7 @@ class Services:
                 await asyncio.wait({probing})
                 await self.pool.stop()
         finally:
+            await self.explainer.stop()
             await self.rate_limits.stop()
             await self.predictor.stop()
 
@@ -82,8 +86,10 @@ def make_services(settings: Settings, decode_task: DecodeTask) -> Services:
     readiness = Readiness(settings, predictor, pool)
     upload_memory = UploadMemory(settings.upload_memory)
     rate_limits = RateLimits(settings)
-    services = Services(settings, pool, predictor, readiness, keys, rate_limits, upload_memory)
-    gauge = services.metrics.add_gauge
+    metrics = Metrics()
+    explainer = Explainer(settings, metrics)
+    services = Services(settings, pool, predictor, readiness, keys, rate_limits, upload_memory, explainer, metrics)
+    gauge = metrics.add_gauge
     gauge("emotion_ready", "Whether the model has answered within the last seconds.", readiness.is_ready)
     gauge("emotion_decode_clips", "Clips that are being decoded or wait for it.", lambda: pool.admitted)
     gauge("emotion_decode_capacity", "Most clips that may be decoded or wait.", lambda: pool.capacity)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from limits import parse
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 PROJECT_FOLDER = Path(__file__).resolve().parent.parent
@@ -41,6 +41,14 @@ def _check_rate_limit_storage(value: str) -> str:
     return value
 
 
+def _check_llm_url(value: str | None) -> str | None:
+    """Refuse what is no address; nothing at all means none, as compose passes it."""
+    if value and not re.match(r"https?://[^/]", value):
+        raise ValueError("it is no URL http://… or https://…")
+    return value or None
+
+
+LlmUrl = Annotated[str | None, AfterValidator(_check_llm_url)]
 RateLimit = Annotated[str | None, AfterValidator(_check_rate_limit)]
 CommaSeparated = Annotated[list[str], NoDecode, BeforeValidator(_split_commas)]
 
@@ -96,6 +104,20 @@ class Settings(BaseSettings):
         ge=1,
         le=65_535,
         description="Port of the recorder page where it is served apart; its origin is allowed.",
+    )
+    llm_url: LlmUrl = Field(
+        default=None,
+        description=(
+            "Base address of an OpenAI-compatible server, e.g. `http://127.0.0.1:8004/v1`, that puts probabilities "
+            "into words for `?explain=true`; without it there are no explanations."
+        ),
+    )
+    llm_model: str | None = Field(
+        default=None, description="Its model; without it the first that the server lists is asked."
+    )
+    llm_api_key: SecretStr | None = Field(default=None, description="Its API key, where it wants one.")
+    llm_timeout: float = Field(
+        default=3.0, gt=0, description="Longest wait for an explanation, in seconds; later there is none."
     )
     llm_port: int = Field(default=8004, ge=1, le=65_535, description="Port of the companion language model.")
 
