@@ -62,6 +62,12 @@ class UploadTooLargeError(EmotionError):
     code = "upload_too_large"
 
 
+class TooManyFilesError(EmotionError):
+    """The upload has more files than the limit."""
+
+    code = "too_many_files"
+
+
 class UploadTimeoutError(EmotionError):
     """The upload did not arrive in time."""
 
@@ -110,6 +116,12 @@ class DeadlineExceededError(EmotionError):
     code = "deadline_exceeded"
 
 
+class ModelNotFoundError(EmotionError):
+    """There is no such model or version."""
+
+    code = "model_not_found"
+
+
 class ModelUnavailableError(EmotionError):
     """No model answers."""
 
@@ -144,12 +156,14 @@ POLICIES: Final[dict[str, ErrorPolicy]] = {
     "bad_http": ErrorPolicy(400, "The bytes are no valid HTTP request.", closes=True),
     "unauthorized": ErrorPolicy(401, "The API key is missing or not valid."),
     "not_found": ErrorPolicy(404, "There is nothing under this path."),
+    "model_not_found": ErrorPolicy(404, "No model has this name and version; the message names those that there are."),
     "method_not_allowed": ErrorPolicy(405, "The path does not answer this method."),
     "upload_timeout": ErrorPolicy(408, "The upload did not arrive in time.", closes=True),
-    "upload_too_large": ErrorPolicy(413, "The clip is larger than the limit."),
+    "upload_too_large": ErrorPolicy(413, "A file, or all of them together, is larger than the limit."),
+    "too_many_files": ErrorPolicy(413, "The form has more files than the limit."),
     "unsupported_content_type": ErrorPolicy(415, "The body is not `multipart/form-data`."),
     "invalid_request": ErrorPolicy(422, "A parameter is missing or has a wrong value."),
-    "missing_file": ErrorPolicy(422, "The form has no file in the field `file`."),
+    "missing_file": ErrorPolicy(422, "The form has no file in the field that is expected."),
     "empty_media": ErrorPolicy(422, "The file has no bytes."),
     "unsupported_media": ErrorPolicy(422, "The content is not a media file of a known format."),
     "no_tracks": ErrorPolicy(422, "The file holds neither video nor audio that can be decoded."),

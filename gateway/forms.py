@@ -1,4 +1,4 @@
-"""A multipart form with one file, kept in memory.
+"""A multipart form with its files, kept in memory.
 
 Starlette's own parser writes files to temporary ones. Here a disk is never touched: nothing of an upload remains.
 """
@@ -12,8 +12,6 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import parse_options_header
 
 from gateway.errors import BadFormError
-
-_MOST_PARTS = 10
 
 
 @dataclass
@@ -34,12 +32,14 @@ class FormPart:
 class FormReader:
     """Takes a form's bytes as they arrive, and gives its parts."""
 
-    def __init__(self, boundary: bytes) -> None:
+    def __init__(self, boundary: bytes, *, most_parts: int = 10) -> None:
         """Start with nothing.
 
         Args:
             boundary: The boundary that the content type names.
+            most_parts: Most parts that the form may have.
         """
+        self._most_parts = most_parts
         self._parts: list[FormPart] = []
         self._header_name = b""
         self._header_value = b""
@@ -104,8 +104,8 @@ class FormReader:
         _, options = parse_options_header(self._disposition)
         if b"name" not in options:
             raise BadFormError("The form has a part without a name in its Content-Disposition.")
-        if len(self._parts) == _MOST_PARTS:
-            raise BadFormError(f"The form has more than {_MOST_PARTS} parts, the limit.")
+        if len(self._parts) == self._most_parts:
+            raise BadFormError(f"The form has more than {self._most_parts} parts, the limit.")
         self._parts.append(FormPart(options[b"name"].decode("utf-8", "replace"), b"filename" in options))
 
     def _add_data(self, data: bytes, start: int, end: int) -> None:

@@ -15,7 +15,7 @@ import numpy as np
 from gateway.deadline import Deadline
 from gateway.decoding import DecodePool
 from gateway.errors import NotReadyError
-from gateway.predictors import Prediction, Predictor
+from gateway.predictors import DEFAULT_CHOICE, Prediction, Predictor
 from gateway.predictors.base import random_tensors
 from gateway.settings import Settings
 from preprocessing.errors import EmotionError
@@ -43,7 +43,7 @@ class Readiness:
         self._draining = False
 
     def answered(self, prediction: Prediction) -> None:
-        """Take note of an answer of the model."""
+        """Take note of an answer of the model that is served where none is asked for."""
         self._last = (time.monotonic(), prediction)
 
     def drain(self) -> None:
@@ -97,8 +97,8 @@ class Readiness:
         deadline = Deadline.after(self._settings.inference_timeout)
         try:
             await self._pool.repair()
-            await self._predictor.describe(deadline)
-            self.answered(await self._predictor.predict(random_tensors(self._random), deadline))
+            model = await self._predictor.describe(DEFAULT_CHOICE, deadline)
+            self.answered(await self._predictor.predict(random_tensors(self._random), model, deadline))
         except EmotionError as error:
             if error.message != self._reason:
                 logger.warning("probe failed: %s", error.message, extra={"code": error.code})

@@ -83,7 +83,7 @@ class Settings(BaseSettings):
         default="triton",
         description="Who computes: `triton` over gRPC, `onnxruntime` in this process, or `mock` made-up numbers.",
     )
-    model: str = Field(default="emotion_int8", description="Name of the model, in Triton and in the model repository.")
+    model: str = Field(default="emotion_int8", description="Name of the model that answers where none is asked for.")
     model_repository: Path = Field(
         default=PROJECT_FOLDER / "model_repository",
         description="Folder `<model>/<version>/model.onnx`, read by the `onnxruntime` predictor.",
@@ -131,6 +131,10 @@ class Settings(BaseSettings):
     )
     head_timeout: float = Field(
         default=10.0, gt=0, description="Longest time for the head of a request to arrive, in seconds."
+    )
+    batch_limit: int = Field(default=32, ge=1, le=1000, description="Most clips in one batch.")
+    batch_upload_limit: int = Field(
+        default=100 * _MEBIBYTE, ge=1, description="Most bytes of all clips of a batch together."
     )
     upload_timeout: float = Field(default=60.0, gt=0, description="Longest time for an upload to arrive, in seconds.")
     request_deadline: float = Field(

@@ -1,9 +1,10 @@
-"""Reading an uploaded clip, with its limits checked while it arrives."""
+"""Reading uploaded forms, with their limits checked while they arrive."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 
 from python_multipart.multipart import parse_options_header
 from starlette.requests import Request
@@ -12,27 +13,47 @@ from gateway.deadline import Deadline
 from gateway.errors import (
     BadFormError,
     MissingFileError,
+    TooManyFilesError,
     UnsupportedContentTypeError,
     UploadTimeoutError,
     UploadTooLargeError,
 )
 from gateway.forms import FormPart, FormReader
+from gateway.settings import Settings
 
 FILE_FIELD = "file"
-"""Name of the form field that holds the clip."""
+"""Name of the form field that holds a clip."""
 
-_EXPECTED = f"send the clip as a file in the field '{FILE_FIELD}' of a multipart/form-data form"
+FILES_FIELD = "files"
+"""Name of the form field that is repeated for each clip of a batch."""
 
 _FORM_OVERHEAD = 64 * 1024
-"""Bytes that boundaries, headers and small fields may take beside the file."""
+"""Bytes that boundaries, headers and small fields may take beside the files."""
 
 
-async def read_clip_upload(request: Request, *, limit: int, deadline: Deadline) -> bytes:
+@dataclass(frozen=True)
+class FormLimits:
+    """What a form may be.
+
+    Attributes:
+        expected: What to send, for messages.
+        size: Most bytes of all files together.
+        parts: Most parts.
+        deadline: When it must be there.
+    """
+
+    expected: str
+    size: int
+    parts: int
+    deadline: Deadline
+
+
+async def read_clip(request: Request, settings: Settings, deadline: Deadline) -> bytes:
     """The bytes of the one clip in a request.
 
     Args:
         request: A request whose body has not been read.
-        limit: Largest clip, in bytes.
+        settings: The limits of size.
         deadline: When it must be there.
 
     Raises:
@@ -42,57 +63,113 @@ async def read_clip_upload(request: Request, *, limit: int, deadline: Deadline) 
         UploadTooLargeError: The clip, or the form around it, is too large.
         UploadTimeoutError: The body did not arrive in time.
     """
-    reader = FormReader(_boundary(request))
+    expected = f"send the clip as a file in the field '{FILE_FIELD}' of a multipart/form-data form"
+    limits = FormLimits(expected, settings.upload_limit, 10, deadline)
+    parts = await read_form(request, limits)
+    files = files_in(parts, FILE_FIELD, limits)
+    if len(files) > 1:
+        raise BadFormError(f"The form has {len(files)} fields '{FILE_FIELD}'; the limit is 1 clip.")
+    if len(files[0]) > limits.size:
+        raise _too_large(f"{len(files[0])} bytes", limits)
+    return files[0]
+
+
+async def read_batch(request: Request, settings: Settings, deadline: Deadline) -> list[bytes]:
+    """The bytes of each clip in a request, in order.
+
+    Args:
+        request: A request whose body has not been read.
+        settings: The limits of size.
+        deadline: When it must be there.
+
+    Raises:
+        TooManyFilesError: There are more clips than the limit.
+        EmotionError: As with `read_clip`.
+    """
+    most = settings.batch_limit
+    expected = f"send each clip as a file in a field '{FILES_FIELD}' of a multipart/form-data form"
+    limits = FormLimits(expected, settings.batch_upload_limit, 2 * most + 10, deadline)
+    files = files_in(await read_form(request, limits), FILES_FIELD, limits)
+    if len(files) > most:
+        raise TooManyFilesError(f"The form has {len(files)} clips; the limit of a batch is {most}.")
+    size = sum(map(len, files))
+    if size > limits.size:
+        raise _too_large(f"{size} bytes", limits)
+    return files
+
+
+async def read_form(request: Request, limits: FormLimits) -> list[FormPart]:
+    """The parts of a multipart form.
+
+    Args:
+        request: A request whose body has not been read.
+        limits: What the form may be. Its files may still be a little larger: boundaries are not counted apart.
+
+    Raises:
+        UnsupportedContentTypeError: The body is no multipart form.
+        BadFormError: The form is broken, or has too many parts.
+        UploadTooLargeError: The form is too large.
+        UploadTimeoutError: The body did not arrive in time.
+    """
+    reader = FormReader(_boundary(request, limits), most_parts=limits.parts)
     try:
-        async with asyncio.timeout(deadline.remaining()):
-            async for chunk in _limited(request, limit):
+        async with asyncio.timeout(limits.deadline.remaining()):
+            async for chunk in _limited(request, limits):
                 reader.feed(chunk)
-        data = _file_of(reader.finish())
+        return reader.finish()
     except TimeoutError:
-        raise UploadTimeoutError(f"The upload did not arrive within {deadline.seconds:g} s, the limit.") from None
+        raise UploadTimeoutError(
+            f"The upload did not arrive within {limits.deadline.seconds:g} s, the limit."
+        ) from None
     finally:
         reader.close()
-    if len(data) > limit:
-        raise _too_large(f"{len(data)} bytes", limit)
-    return data
 
 
-def _boundary(request: Request) -> bytes:
+def files_in(parts: list[FormPart], field: str, limits: FormLimits) -> list[bytes]:
+    """The files in a field of a form, at least one.
+
+    Args:
+        parts: The parts of the form.
+        field: Name of the field.
+        limits: What was expected.
+
+    Raises:
+        MissingFileError: There is none.
+    """
+    found = [part for part in parts if part.name == field]
+    if not found:
+        names = ", ".join(f"'{part.name[:40]}'" for part in parts[:5])
+        listed = f"only {names}" if names else "no field at all"
+        raise MissingFileError(f"The form has {listed}; {limits.expected}.")
+    if not all(part.is_file for part in found):
+        raise MissingFileError(f"The field '{field}' holds text and no file; {limits.expected}.")
+    return [bytes(part.data) for part in found]
+
+
+def _boundary(request: Request, limits: FormLimits) -> bytes:
     found = request.headers.get("content-type", "")
     kind, options = parse_options_header(found)
     if kind != b"multipart/form-data":
         name = f"'{found[:60]}'" if found else "missing"
-        raise UnsupportedContentTypeError(f"The content type is {name}; {_EXPECTED}.")
+        raise UnsupportedContentTypeError(f"The content type is {name}; {limits.expected}.")
     if not options.get(b"boundary"):
-        raise BadFormError(f"The content type names no boundary; {_EXPECTED}.")
+        raise BadFormError(f"The content type names no boundary; {limits.expected}.")
     return options[b"boundary"]
 
 
-async def _limited(request: Request, limit: int) -> AsyncIterator[bytes]:
-    """The body, as long as it is not larger than a form with the largest clip can be."""
+async def _limited(request: Request, limits: FormLimits) -> AsyncIterator[bytes]:
+    """The body, as long as it is not larger than a form with the largest files can be."""
+    largest = limits.size + _FORM_OVERHEAD
     declared = request.headers.get("content-length", "")
-    if declared.isdecimal() and int(declared) > limit + _FORM_OVERHEAD:
-        raise _too_large(f"{int(declared)} bytes", limit)
+    if declared.isdecimal() and int(declared) > largest:
+        raise _too_large(f"{int(declared)} bytes", limits)
     received = 0
     async for chunk in request.stream():
         received += len(chunk)
-        if received > limit + _FORM_OVERHEAD:
-            raise _too_large(f"more than {limit + _FORM_OVERHEAD} bytes", limit)
+        if received > largest:
+            raise _too_large(f"more than {largest} bytes", limits)
         yield chunk
 
 
-def _too_large(size: str, limit: int) -> UploadTooLargeError:
-    return UploadTooLargeError(f"The upload has {size}; the limit for a clip is {limit} bytes.")
-
-
-def _file_of(parts: list[FormPart]) -> bytes:
-    files = [part for part in parts if part.name == FILE_FIELD]
-    if len(files) > 1:
-        raise BadFormError(f"The form has {len(files)} fields '{FILE_FIELD}'; the limit is 1 clip.")
-    if not files:
-        names = ", ".join(f"'{part.name[:40]}'" for part in parts[:5])
-        found = f"only {names}" if names else "no field at all"
-        raise MissingFileError(f"The form has {found}; {_EXPECTED}.")
-    if not files[0].is_file:
-        raise MissingFileError(f"The field '{FILE_FIELD}' holds text and no file; {_EXPECTED}.")
-    return bytes(files[0].data)
+def _too_large(size: str, limits: FormLimits) -> UploadTooLargeError:
+    return UploadTooLargeError(f"The upload has {size}; the limit is {limits.size} bytes.")

@@ -5,10 +5,25 @@ The rest of the gateway knows the protocol only, and never which of the three ru
 
 from __future__ import annotations
 
-from gateway.predictors.base import ModelDescription, Prediction, Predictor
+from gateway.predictors.base import (
+    DEFAULT_CHOICE,
+    ModelChoice,
+    ModelDescription,
+    Prediction,
+    Predictor,
+    ServableModel,
+)
 from gateway.settings import Settings
 
-__all__ = ["ModelDescription", "Prediction", "Predictor", "make_predictor"]
+__all__ = [
+    "DEFAULT_CHOICE",
+    "ModelChoice",
+    "ModelDescription",
+    "Prediction",
+    "Predictor",
+    "ServableModel",
+    "make_predictor",
+]
 
 
 def make_predictor(settings: Settings) -> Predictor:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from gateway.deadline import Deadline
-from gateway.errors import ModelUnavailableError
+from gateway.errors import ModelNotFoundError, ModelUnavailableError
 from preprocessing.contract import (
+    CONTRACT_VERSION,
     CROP_MODES,
     FRAMES,
     INPUTS,
@@ -32,6 +33,26 @@ CONTRACT_KEY = "contract"
 CROP_KEY = "crop"
 """Key of the crop mode beside it."""
 
+METRICS_KEY = "metrics"
+"""Key of what the model was measured to be, as JSON; a model may do without."""
+
+
+@dataclass(frozen=True)
+class ModelChoice:
+    """Which model a caller asks for.
+
+    Attributes:
+        name: Its name; None for the one that the settings name.
+        version: Its version; None for the newest that is served.
+    """
+
+    name: str | None = None
+    version: str | None = None
+
+
+DEFAULT_CHOICE = ModelChoice()
+"""What a caller gets who asks for no model."""
+
 
 @dataclass(frozen=True)
 class ModelDescription:
@@ -39,11 +60,36 @@ class ModelDescription:
 
     Attributes:
         name: Name of the model.
+        version: The version that was asked for; None for the newest that is served.
         crop: How it wants frames to be cut.
+        max_batch_size: Most clips that it takes at once.
+        metrics: What it was measured to be when it was trained, if it says so.
     """
 
     name: str
+    version: str | None
     crop: CropMode
+    max_batch_size: int
+    metrics: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class ServableModel:
+    """A model that is ready and was made for this code's contract.
+
+    Attributes:
+        name: Its name.
+        versions: Versions that are ready, oldest first.
+        crop: How it wants frames to be cut.
+        metrics: What its newest version was measured to be, if it says so.
+        contract_version: Version of the contract, which is this code's.
+    """
+
+    name: str
+    versions: tuple[str, ...]
+    crop: CropMode
+    metrics: dict[str, Any] | None
+    contract_version: int = CONTRACT_VERSION
 
 
 @dataclass(frozen=True)
@@ -70,7 +116,13 @@ class Prediction:
 
 
 class Predictor(Protocol):
-    """Computes predictions. Every method may be called by many requests at once."""
+    """Computes predictions. Every method may be called by many requests at once.
+
+    Attributes:
+        default_model: Name of the model where none is asked for.
+    """
+
+    default_model: str
 
     async def start(self) -> None:
         """Get ready.
@@ -83,19 +135,32 @@ class Predictor(Protocol):
     async def stop(self) -> None:
         """Release everything."""
 
-    async def describe(self, deadline: Deadline) -> ModelDescription:
-        """What the model wants.
+    async def models(self, deadline: Deadline) -> list[ServableModel]:
+        """The models that are ready and fit the contract, by name.
 
         Raises:
+            ModelUnavailableError: Whoever serves them does not answer.
+        """
+
+    async def describe(self, choice: ModelChoice, deadline: Deadline) -> ModelDescription:
+        """What a model wants.
+
+        Args:
+            choice: The model that is asked for.
+            deadline: When the result is of no more use.
+
+        Raises:
+            ModelNotFoundError: There is no such model or version; the message names those that there are.
             ModelUnavailableError: The model does not answer.
             ContractMismatchError: The model was made for other tensors.
         """
 
-    async def predict(self, tensors: Tensors, deadline: Deadline) -> Prediction:
-        """Run the model.
+    async def predict(self, tensors: Tensors, model: ModelDescription, deadline: Deadline) -> Prediction:
+        """Run a model.
 
         Args:
-            tensors: The contract's inputs by name, each with a leading batch dimension.
+            tensors: The contract's inputs by name, each with a leading batch dimension of any size.
+            model: The model, as `describe` gave it.
             deadline: When the result is of no more use.
 
         Raises:
@@ -103,29 +168,75 @@ class Predictor(Protocol):
         """
 
 
-def description_of(name: str, metadata: Mapping[str, str]) -> ModelDescription:
+def description_of(
+    name: str, version: str | None, metadata: Mapping[str, str], *, max_batch_size: int
+) -> ModelDescription:
     """Check what a model carries beside its graph.
 
     Args:
         name: Name of the model.
+        version: The version that was asked for.
         metadata: The ONNX metadata or the parameters of Triton's model configuration.
+        max_batch_size: Most clips that it takes at once.
 
     Raises:
         ContractMismatchError: It was made for other tensors, or does not say for which.
     """
     source = f"The model '{name}'"
-    try:
-        found = json.loads(metadata.get(CONTRACT_KEY, ""))
-    except ValueError:
-        found = None
-    if not isinstance(found, dict):
+    found = _json_object(metadata, CONTRACT_KEY)
+    if found is None:
         raise ContractMismatchError(f"{source} does not say which tensors it was made for; export it again.")
     check_parameters(found, source=source)
     crop = metadata.get(CROP_KEY, "")
     for mode in CROP_MODES:
         if crop == mode:
-            return ModelDescription(name, mode)
+            return ModelDescription(name, version, mode, max(1, max_batch_size), _json_object(metadata, METRICS_KEY))
     raise ContractMismatchError(f"{source} wants the crop mode '{crop}'; this code knows {', '.join(CROP_MODES)}.")
+
+
+def check_choice(choice: ModelChoice, default: str, models: list[ServableModel]) -> None:
+    """Refuse a choice that is not among the models that can be served.
+
+    Args:
+        choice: What is asked for.
+        default: Name of the model where none is asked for.
+        models: What there is.
+
+    Raises:
+        ModelNotFoundError: It is not among them; the message names them.
+    """
+    name = choice.name or default
+    found = next((model for model in models if model.name == name), None)
+    if found is not None and choice.version in {None, *found.versions}:
+        return
+    wanted = f"model '{name}'" + (f" with version {choice.version}" if choice.version else "")
+    listed = "; ".join(
+        f"'{model.name}' with version{'s' * (len(model.versions) > 1)} {', '.join(model.versions)}" for model in models
+    )
+    raise ModelNotFoundError(f"There is no {wanted}; there {'is' if len(models) == 1 else 'are'} {listed or 'none'}.")
+
+
+async def predict_in_chunks(
+    run: Callable[[Tensors], Awaitable[Prediction]], tensors: Tensors, model: ModelDescription
+) -> Prediction:
+    """Run a model on a batch of any size, as many clips at once as it takes.
+
+    Args:
+        run: Runs the model on at most `model.max_batch_size` clips.
+        tensors: The contract's inputs by name.
+        model: The model.
+    """
+    batch, size = len(tensors[PRESENT.name]), model.max_batch_size
+    parts = [
+        await run({name: array[begin : begin + size] for name, array in tensors.items()})
+        for begin in range(0, batch, size)
+    ]
+    if len(parts) == 1:
+        return parts[0]
+    arrays: dict[str, Any] = {
+        spec.name: np.concatenate([getattr(part, spec.name) for part in parts]) for spec in OUTPUTS
+    }
+    return replace(parts[-1], **arrays)
 
 
 def prediction_of(outputs: Mapping[str, npt.NDArray[Any] | None], model: str, model_version: str) -> Prediction:
@@ -150,3 +261,12 @@ def random_tensors(rng: np.random.Generator) -> dict[str, npt.NDArray[Any]]:
     tensors[LOG_MEL.name] = rng.uniform(-1, 1, tensors[LOG_MEL.name].shape).astype(LOG_MEL.dtype)
     tensors[PRESENT.name] = ~tensors[PRESENT.name]
     return tensors
+
+
+def _json_object(metadata: Mapping[str, str], key: str) -> dict[str, Any] | None:
+    """The JSON object under a key, None where there is none that can be read."""
+    try:
+        found = json.loads(metadata.get(key, ""))
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) else None

@@ -1,87 +1,170 @@
 """ONNX Runtime in the gateway's own process, for machines that have no Triton binary: macOS, Windows, Arm.
 
-One run at a time, in a thread: ONNX Runtime uses all cores for one run, and the event loop stays free.
+One run at a time, in a thread: ONNX Runtime uses all cores for one run, and the event loop stays free. Like Triton,
+it serves every model of the repository and takes up new versions; a model is loaded when it is first asked for.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TypeVar
 
 import onnxruntime
 
 from gateway.deadline import Deadline
 from gateway.errors import ModelUnavailableError
-from gateway.predictors.base import ModelDescription, Prediction, Tensors, description_of, prediction_of
+from gateway.predictors.base import (
+    DEFAULT_CHOICE,
+    ModelChoice,
+    ModelDescription,
+    Prediction,
+    ServableModel,
+    Tensors,
+    check_choice,
+    description_of,
+    predict_in_chunks,
+    prediction_of,
+)
 from preprocessing.contract import INPUTS, OUTPUTS
-from preprocessing.errors import ModelFileError
+from preprocessing.errors import ContractMismatchError, ModelFileError
+
+logger = logging.getLogger(__name__)
+
+Result = TypeVar("Result")
+
+MODEL_FILE = "model.onnx"
+
+_MAX_BATCH_SIZE = 16
+"""Clips in one run: more would hold up the runs that wait, and gain nothing on a CPU."""
+
+_MOST_LOADED = 4
+"""Models that are kept in memory; the one that was not used for the longest goes first."""
 
 
 class InProcessPredictor:
-    """Runs the newest version of a model in the model repository."""
+    """Runs the models of a model repository.
+
+    Attributes:
+        default_model: Name of the model where none is asked for.
+    """
 
     def __init__(self, model_repository: Path, model: str) -> None:
-        """Prepare; `start` loads the model.
+        """Prepare; `start` loads the default model.
 
         Args:
             model_repository: Folder `<model>/<version>/model.onnx`.
-            model: Name of the model.
+            model: Name of the model where none is asked for.
         """
-        self._folder = model_repository / model
-        self._model = model
-        self._version = ""
+        self._repository = model_repository
+        self.default_model = model
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="onnxruntime")
-        self._session: onnxruntime.InferenceSession | None = None
-        self._description: ModelDescription | None = None
+        self._sessions: dict[tuple[str, str], onnxruntime.InferenceSession] = {}
+        self._descriptions: dict[tuple[str, str], ModelDescription] = {}
 
     async def start(self) -> None:
-        """Load the model and check its contract.
+        """Load the default model and check its contract.
 
         Raises:
             ModelFileError: There is no model, or it cannot be loaded.
             ContractMismatchError: It was made for other tensors.
         """
-        await asyncio.get_running_loop().run_in_executor(self._executor, self._load)
+        await asyncio.get_running_loop().run_in_executor(self._executor, self._load_default)
 
     async def stop(self) -> None:
-        """Let the run in progress finish, and release the model."""
+        """Let the run in progress finish, and release the models."""
         await asyncio.to_thread(self._executor.shutdown, cancel_futures=True)
-        self._session = None
+        self._sessions.clear()
 
-    async def describe(self, deadline: Deadline) -> ModelDescription:  # noqa: ARG002 (part of the protocol)
-        """What the ONNX metadata says."""
-        if self._description is None:
-            raise ModelUnavailableError(f"The model '{self._model}' is not loaded.")
-        return self._description
+    async def models(self, deadline: Deadline) -> list[ServableModel]:
+        """The models of the repository that can be read and fit the contract, by name."""
+        found = []
+        for name, versions in sorted(self._versions().items()):
+            try:
+                newest = await self._description(name, versions[-1], deadline)
+            except (ContractMismatchError, ModelFileError) as error:
+                logger.warning("model left out: %s", error.message)
+                continue
+            found.append(ServableModel(name, tuple(versions), newest.crop, newest.metrics))
+        return found
 
-    async def predict(self, tensors: Tensors, deadline: Deadline) -> Prediction:
+    async def describe(self, choice: ModelChoice, deadline: Deadline) -> ModelDescription:
+        """What the ONNX metadata says; of the newest version where none is asked for."""
+        name = choice.name or self.default_model
+        versions = self._versions().get(name, [])
+        version = choice.version or (versions[-1] if versions else "")
+        try:
+            if version not in versions:
+                raise ModelFileError(f"There is no model at {self._repository / name / version / MODEL_FILE}.")
+            return await self._description(name, version, deadline)
+        except (ContractMismatchError, ModelFileError):
+            if choice != DEFAULT_CHOICE:
+                check_choice(choice, self.default_model, await self.models(deadline))
+            raise
+
+    async def predict(self, tensors: Tensors, model: ModelDescription, deadline: Deadline) -> Prediction:
         """Run the model once the runs before this one are done."""
-        run = asyncio.get_running_loop().run_in_executor(self._executor, self._run, tensors)
+
+        async def run(chunk: Tensors) -> Prediction:
+            return await self._in_thread(lambda: self._run(chunk, model), deadline)
+
+        return await predict_in_chunks(run, tensors, model)
+
+    async def _description(self, name: str, version: str, deadline: Deadline) -> ModelDescription:
+        key = name, version
+        if key not in self._descriptions:
+            self._descriptions[key] = await self._in_thread(lambda: self._read_description(name, version), deadline)
+        return self._descriptions[key]
+
+    async def _in_thread(self, work: Callable[[], Result], deadline: Deadline) -> Result:
+        run = asyncio.get_running_loop().run_in_executor(self._executor, work)
         try:
             return await asyncio.wait_for(run, deadline.remaining())
         except TimeoutError:
-            raise ModelUnavailableError(
-                f"The model '{self._model}' did not answer within {deadline.seconds:g} s, the limit."
-            ) from None
+            raise ModelUnavailableError(f"The model did not answer within {deadline.seconds:g} s, the limit.") from None
 
-    def _load(self) -> None:
-        versions = [path for path in self._folder.glob("*/model.onnx") if path.parent.name.isdecimal()]
+    def _versions(self) -> dict[str, list[str]]:
+        """The versions of each model that has any, oldest first."""
+        found: dict[str, list[str]] = {}
+        for path in self._repository.glob(f"*/*/{MODEL_FILE}"):
+            if path.parent.name.isdecimal():
+                found.setdefault(path.parts[-3], []).append(path.parent.name)
+        return {name: sorted(versions, key=int) for name, versions in found.items()}
+
+    def _load_default(self) -> None:
+        versions = self._versions().get(self.default_model)
         if not versions:
-            raise ModelFileError(f"There is no model at {self._folder / '<version>' / 'model.onnx'}.")
-        path = max(versions, key=lambda path: int(path.parent.name))
-        try:
-            session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-        except Exception as error:  # ONNX Runtime's exceptions share no base class
-            reason = str(error).splitlines()[0]
-            raise ModelFileError(f"The model {path} cannot be loaded: {reason}") from error
-        self._description = description_of(self._model, session.get_modelmeta().custom_metadata_map)
-        self._version = path.parent.name
-        self._session = session
+            raise ModelFileError(
+                f"There is no model at {self._repository / self.default_model / '<version>' / MODEL_FILE}."
+            )
+        self._descriptions[self.default_model, versions[-1]] = self._read_description(self.default_model, versions[-1])
 
-    def _run(self, tensors: Tensors) -> Prediction:
-        if self._session is None:
-            raise ModelUnavailableError(f"The model '{self._model}' is not loaded.")
+    def _read_description(self, name: str, version: str) -> ModelDescription:
+        metadata = self._session(name, version).get_modelmeta().custom_metadata_map
+        return description_of(name, version, metadata, max_batch_size=_MAX_BATCH_SIZE)
+
+    def _session(self, name: str, version: str) -> onnxruntime.InferenceSession:
+        """The loaded model; only ever called in the one thread."""
+        key = name, version
+        session = self._sessions.pop(key, None) or _load(self._repository / name / version / MODEL_FILE)
+        self._sessions[key] = session
+        while len(self._sessions) > _MOST_LOADED:
+            del self._sessions[next(iter(self._sessions))]
+        return session
+
+    def _run(self, tensors: Tensors, model: ModelDescription) -> Prediction:
+        assert model.version is not None  # noqa: S101 (for the type checker; `describe` names one)
         names = [spec.name for spec in OUTPUTS]
-        values = self._session.run(names, {spec.name: tensors[spec.name] for spec in INPUTS})
-        return prediction_of(dict(zip(names, values, strict=True)), self._model, self._version)
+        values = self._session(model.name, model.version).run(names, {spec.name: tensors[spec.name] for spec in INPUTS})
+        return prediction_of(dict(zip(names, values, strict=True)), model.name, model.version)
+
+
+def _load(path: Path) -> onnxruntime.InferenceSession:
+    try:
+        return onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    except Exception as error:  # ONNX Runtime's exceptions share no base class
+        reason = str(error).splitlines()[0]
+        raise ModelFileError(f"The model {path} cannot be loaded: {reason}") from error

@@ -12,15 +12,31 @@ import numpy as np
 import numpy.typing as npt
 
 from gateway.deadline import Deadline
-from gateway.predictors.base import ModelDescription, Prediction, Tensors
+from gateway.predictors.base import (
+    ModelChoice,
+    ModelDescription,
+    Prediction,
+    ServableModel,
+    Tensors,
+    check_choice,
+    predict_in_chunks,
+)
 from preprocessing.contract import FRAME_ATTENTION, INPUTS, LOGITS
 
 MODEL_NAME = "mock"
+_VERSION = "1"
+_MAX_BATCH_SIZE = 16
 _LOGIT_SPREAD = 1.5
 
 
 class MockPredictor:
-    """Answers at once, with numbers drawn from a hash of the clip."""
+    """Answers at once, with numbers drawn from a hash of the clip.
+
+    Attributes:
+        default_model: Name of the only model.
+    """
+
+    default_model = MODEL_NAME
 
     async def start(self) -> None:
         """Nothing to do."""
@@ -28,27 +44,41 @@ class MockPredictor:
     async def stop(self) -> None:
         """Nothing to do."""
 
-    async def describe(self, deadline: Deadline) -> ModelDescription:  # noqa: ARG002 (part of the protocol)
-        """The mock looks at faces, too."""
-        return ModelDescription(MODEL_NAME, "face")
+    async def models(self, deadline: Deadline) -> list[ServableModel]:  # noqa: ARG002 (part of the protocol)
+        """The mock alone."""
+        return [ServableModel(MODEL_NAME, (_VERSION,), "face", metrics=None)]
 
-    async def predict(self, tensors: Tensors, deadline: Deadline) -> Prediction:  # noqa: ARG002 (part of the protocol)
+    async def describe(self, choice: ModelChoice, deadline: Deadline) -> ModelDescription:
+        """The mock looks at faces, too."""
+        check_choice(choice, MODEL_NAME, await self.models(deadline))
+        return ModelDescription(MODEL_NAME, choice.version, "face", _MAX_BATCH_SIZE)
+
+    async def predict(
+        self,
+        tensors: Tensors,
+        model: ModelDescription,
+        deadline: Deadline,  # noqa: ARG002 (part of the protocol)
+    ) -> Prediction:
         """Numbers that depend on the tensors alone."""
-        batch = len(next(iter(tensors.values())))
-        generators = [np.random.default_rng(_seed(tensors, row)) for row in range(batch)]
-        logits, video, audio = (
-            np.stack([rng.normal(0, _LOGIT_SPREAD, LOGITS.shape) for rng in generators]) for _ in range(3)
-        )
-        attention = np.stack([rng.normal(0, 1, FRAME_ATTENTION.shape) for rng in generators])
-        return Prediction(
-            probabilities=_softmax(logits),
-            logits=logits.astype(np.float32),
-            video_probabilities=_softmax(video),
-            audio_probabilities=_softmax(audio),
-            frame_attention=_softmax(attention),
-            model=MODEL_NAME,
-            model_version="1",
-        )
+        return await predict_in_chunks(_made_up, tensors, model)
+
+
+async def _made_up(tensors: Tensors) -> Prediction:
+    batch = len(next(iter(tensors.values())))
+    generators = [np.random.default_rng(_seed(tensors, row)) for row in range(batch)]
+    logits, video, audio = (
+        np.stack([rng.normal(0, _LOGIT_SPREAD, LOGITS.shape) for rng in generators]) for _ in range(3)
+    )
+    attention = np.stack([rng.normal(0, 1, FRAME_ATTENTION.shape) for rng in generators])
+    return Prediction(
+        probabilities=_softmax(logits),
+        logits=logits.astype(np.float32),
+        video_probabilities=_softmax(video),
+        audio_probabilities=_softmax(audio),
+        frame_attention=_softmax(attention),
+        model=MODEL_NAME,
+        model_version=_VERSION,
+    )
 
 
 def _seed(tensors: Tensors, row: int) -> int:

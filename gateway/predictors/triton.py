@@ -15,9 +15,21 @@ from tritonclient.utils import InferenceServerException
 
 from gateway.deadline import Deadline
 from gateway.errors import ModelUnavailableError
-from gateway.predictors.base import ModelDescription, Prediction, Tensors, description_of, prediction_of
+from gateway.predictors.base import (
+    DEFAULT_CHOICE,
+    ModelChoice,
+    ModelDescription,
+    Prediction,
+    ServableModel,
+    Tensors,
+    check_choice,
+    description_of,
+    predict_in_chunks,
+    prediction_of,
+)
 from gateway.predictors.channel import CHANNEL_OPTIONS
 from preprocessing.contract import INPUTS, OUTPUTS
+from preprocessing.errors import ContractMismatchError
 
 logger = logging.getLogger(__name__)
 
@@ -26,19 +38,23 @@ _START_TIMEOUT = 2.0
 
 
 class TritonPredictor:
-    """Asks a Triton server."""
+    """Asks a Triton server.
+
+    Attributes:
+        default_model: Name of the model where none is asked for.
+    """
 
     def __init__(self, address: str, model: str) -> None:
         """Prepare; `start` opens the channel.
 
         Args:
             address: gRPC target, e.g. `dns:///triton:8001`.
-            model: Name of the model.
+            model: Name of the model where none is asked for.
         """
         self._address = address
-        self._model = model
+        self.default_model = model
         self._client: InferenceServerClient | None = None
-        self._description: ModelDescription | None = None
+        self._descriptions: dict[tuple[str, str | None], ModelDescription] = {}
 
     async def start(self) -> None:
         """Open the channel, and check the contract if Triton is there already.
@@ -48,7 +64,7 @@ class TritonPredictor:
         """
         self._client = InferenceServerClient(self._address, channel_args=CHANNEL_OPTIONS)
         try:
-            await self.describe(Deadline.after(_START_TIMEOUT))
+            await self.describe(DEFAULT_CHOICE, Deadline.after(_START_TIMEOUT))
         except ModelUnavailableError:
             return  # It may come later; readiness says so meanwhile.
 
@@ -58,20 +74,60 @@ class TritonPredictor:
             client, self._client = self._client, None
             await client.close()
 
-    async def describe(self, deadline: Deadline) -> ModelDescription:
-        """What Triton's model configuration says; asked again after Triton was away, as it may have changed."""
-        if self._description is None:
-            call = self._open_client().get_model_config(self._model, client_timeout=deadline.remaining())
-            try:
-                response = await call
-            except InferenceServerException as error:
-                raise self._away(error, deadline) from error
-            parameters = {key: value.string_value for key, value in response.config.parameters.items()}
-            self._description = description_of(self._model, parameters)
-        return self._description
+    async def models(self, deadline: Deadline) -> list[ServableModel]:
+        """The models that Triton has ready and that fit the contract.
 
-    async def predict(self, tensors: Tensors, deadline: Deadline) -> Prediction:
-        """Send one request, whose deadline is that of the call and of Triton's queue."""
+        Triton's repository index is closed where it is deployed well; its statistics name the ready models, too.
+        """
+        try:
+            statistics = await self._open_client().get_inference_statistics(client_timeout=deadline.remaining())
+        except InferenceServerException as error:
+            raise self._away(error, deadline, self.default_model) from error
+        versions: dict[str, list[str]] = {}
+        for entry in statistics.model_stats:
+            versions.setdefault(entry.name, []).append(entry.version)
+        found = []
+        for name in sorted(versions):
+            try:
+                model = await self._description(name, None, deadline)
+            except ContractMismatchError as error:
+                logger.info("model left out: %s", error.message)
+                continue
+            found.append(ServableModel(name, tuple(sorted(versions[name], key=int)), model.crop, model.metrics))
+        return found
+
+    async def describe(self, choice: ModelChoice, deadline: Deadline) -> ModelDescription:
+        """What Triton's model configuration says; asked again after Triton was away, as it may have changed."""
+        try:
+            return await self._description(choice.name or self.default_model, choice.version, deadline)
+        except (ModelUnavailableError, ContractMismatchError):
+            if choice != DEFAULT_CHOICE:
+                ready = await self.models(deadline)
+                if ready:  # A Triton that drains or starts has none: that is no fault of the caller.
+                    check_choice(choice, self.default_model, ready)
+            raise
+
+    async def predict(self, tensors: Tensors, model: ModelDescription, deadline: Deadline) -> Prediction:
+        """Send one request for each largest batch, whose deadline is that of the call and of Triton's queue."""
+
+        async def run(chunk: Tensors) -> Prediction:
+            return await self._infer(chunk, model, deadline)
+
+        return await predict_in_chunks(run, tensors, model)
+
+    async def _description(self, name: str, version: str | None, deadline: Deadline) -> ModelDescription:
+        key = name, version
+        if key not in self._descriptions:
+            call = self._open_client().get_model_config(name, version or "", client_timeout=deadline.remaining())
+            try:
+                config = (await call).config
+            except InferenceServerException as error:
+                raise self._away(error, deadline, name) from error
+            parameters = {key: value.string_value for key, value in config.parameters.items()}
+            self._descriptions[key] = description_of(name, version, parameters, max_batch_size=config.max_batch_size)
+        return self._descriptions[key]
+
+    async def _infer(self, tensors: Tensors, model: ModelDescription, deadline: Deadline) -> Prediction:
         inputs = []
         for spec in INPUTS:
             tensor = InferInput(spec.name, tensors[spec.name].shape, spec.triton_dtype)
@@ -82,17 +138,18 @@ class TritonPredictor:
             raise self._late(deadline)
         try:
             result = await self._open_client().infer(
-                self._model,
+                model.name,
                 inputs,
+                model_version=model.version or "",
                 outputs=[InferRequestedOutput(spec.name) for spec in OUTPUTS],
                 client_timeout=remaining,
                 timeout=int(remaining * 1e6),
             )
         except InferenceServerException as error:
-            self._description = None
-            raise self._away(error, deadline) from error
+            self._descriptions.clear()
+            raise self._away(error, deadline, model.name) from error
         outputs = {spec.name: result.as_numpy(spec.name) for spec in OUTPUTS}
-        return prediction_of(outputs, self._model, result.get_response().model_version)
+        return prediction_of(outputs, model.name, result.get_response().model_version)
 
     def _open_client(self) -> InferenceServerClient:
         if self._client is None:
@@ -102,7 +159,7 @@ class TritonPredictor:
     def _late(self, deadline: Deadline) -> ModelUnavailableError:
         return ModelUnavailableError(f"Triton did not answer within {deadline.seconds:g} s, the limit.")
 
-    def _away(self, error: InferenceServerException, deadline: Deadline) -> ModelUnavailableError:
+    def _away(self, error: InferenceServerException, deadline: Deadline, model: str) -> ModelUnavailableError:
         """The error that is ours for one of Triton or gRPC, whose own words may hold addresses: they go to the log."""
         status = str(error.status() or "").removeprefix("StatusCode.")
         words = error.message() or ""
@@ -110,9 +167,9 @@ class TritonPredictor:
         if status == "DEADLINE_EXCEEDED" or "timeout expired" in words.lower():
             return self._late(deadline)
         if "queue size" in words:
-            return ModelUnavailableError(f"Triton's queue for the model '{self._model}' is full.")
+            return ModelUnavailableError(f"Triton's queue for the model '{model}' is full.")
         if status == "NOT_FOUND" or "not ready" in words or "not found" in words:
-            return ModelUnavailableError(f"Triton has no model '{self._model}' ready: it starts, drains or lacks it.")
+            return ModelUnavailableError(f"Triton has no model '{model}' ready: it starts, drains or lacks it.")
         if status == "UNAVAILABLE":
             return ModelUnavailableError("Triton cannot be reached.")
-        return ModelUnavailableError(f"Triton could not run the model '{self._model}' ({status}).")
+        return ModelUnavailableError(f"Triton could not run the model '{model}' ({status}).")

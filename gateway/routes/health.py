@@ -7,7 +7,7 @@ from importlib.metadata import version
 from fastapi import APIRouter
 
 from gateway.routes.documentation import error_responses
-from gateway.schemas import HealthResponse, ReadyResponse
+from gateway.schemas.service import HealthResponse, ReadyResponse
 from gateway.services import ServicesDependency
 
 router = APIRouter(tags=["health"])

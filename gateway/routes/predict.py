@@ -1,60 +1,38 @@
-"""`POST /predict`: one clip in, eight probabilities out."""
+"""`POST /predict` and `POST /predict/batch`: clips in, eight probabilities for each out."""
 
 from __future__ import annotations
 
-import time
-from typing import Any
+from typing import Final
 
 from fastapi import APIRouter, Request, Response
 
 from gateway.authentication import Caller
+from gateway.batch import predict_batch
 from gateway.disconnect import run_while_connected
-from gateway.errors import POLICIES
-from gateway.logs import request_id_of_task
+from gateway.intake import ModelChoiceDependency, take_in
 from gateway.prediction import predict_clip
 from gateway.request_deadline import RequestDeadlineDependency
-from gateway.routes.documentation import error_responses
-from gateway.schemas import PredictResponse
+from gateway.routes.documentation import file_schema, form_body, prediction_errors
+from gateway.schemas.base import Schema
+from gateway.schemas.predictions import BatchResponse, PredictResponse
 from gateway.services import ServicesDependency
-from gateway.uploads import FILE_FIELD, read_clip_upload
+from gateway.uploads import FILE_FIELD, FILES_FIELD, read_batch, read_clip
 
 router = APIRouter(tags=["prediction"])
 
-_NEVER_ANSWERED = {"not_found", "method_not_allowed", "bad_http", "head_too_large"}
-
-_FORM: dict[str, Any] = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "multipart/form-data": {
-                "schema": {
-                    "type": "object",
-                    "required": [FILE_FIELD],
-                    "properties": {
-                        FILE_FIELD: {
-                            "type": "string",
-                            "format": "binary",
-                            "description": "The clip: mp4, mov, webm, matroska, avi, wav or flac, decided by content.",
-                        }
-                    },
-                }
-            }
-        },
-    }
-}
+_CLIP = file_schema("A clip: mp4, mov, webm, matroska, avi, wav or flac, decided by content.")
+_CLIP_FORM: Final = form_body([FILE_FIELD], {FILE_FIELD: _CLIP})
+_BATCH_FORM: Final = form_body([FILES_FIELD], {FILES_FIELD: {"type": "array", "minItems": 1, "items": _CLIP}})
 
 
-@router.post(
-    "/predict",
-    responses=error_responses(code for code in POLICIES if code not in _NEVER_ANSWERED),
-    openapi_extra=_FORM,
-)
+@router.post("/predict", responses=prediction_errors("too_many_files"), openapi_extra=_CLIP_FORM)
 async def predict(
     request: Request,
-    services: ServicesDependency,
     response: Response,
+    services: ServicesDependency,
     _: Caller,
-    request_deadline: RequestDeadlineDependency,
+    choice: ModelChoiceDependency,
+    deadline: RequestDeadlineDependency,
 ) -> PredictResponse:
     """Estimate which emotion is expressed in a clip.
 
@@ -62,18 +40,32 @@ async def predict(
     answer says what was missing. The result is an estimate of an expression, not of what a person feels. Nothing of
     the clip is stored.
     """
-    begin = time.perf_counter()
-    settings = services.settings
-    services.readiness.refuse_while_draining()
-    services.pool.check_capacity()
-    data = await read_clip_upload(request, limit=settings.upload_limit, deadline=request_deadline.for_upload())
-    work = predict_clip(
-        data,
-        services,
-        request_deadline.for_answer(),
-        request_id=request_id_of_task.get() or "",
-        upload_seconds=time.perf_counter() - begin,
-    )
-    answer = await run_while_connected(request, work)
-    response.headers["Server-Timing"] = ", ".join(f"{stage};dur={value}" for stage, value in answer.timings_ms)
+    intake = await take_in(request, services, choice, deadline, read_clip)
+    answer = await run_while_connected(request, predict_clip(intake, services))
+    response.headers["Server-Timing"] = _server_timing(answer.timings_ms)
     return answer
+
+
+@router.post("/predict/batch", responses=prediction_errors(), openapi_extra=_BATCH_FORM)
+async def batch(
+    request: Request,
+    response: Response,
+    services: ServicesDependency,
+    _: Caller,
+    choice: ModelChoiceDependency,
+    deadline: RequestDeadlineDependency,
+) -> BatchResponse:
+    """Estimate which emotion is expressed in each of many clips.
+
+    Each clip succeeds or fails alone: the answer is 200 although some, or all, could not be read. All that could be
+    read go to the model in one batch.
+    """
+    intake = await take_in(request, services, choice, deadline, read_batch)
+    answer = await run_while_connected(request, predict_batch(intake, services))
+    response.headers["Server-Timing"] = _server_timing(answer.timings_ms)
+    return answer
+
+
+def _server_timing(timings: Schema) -> str:
+    """The header `Server-Timing` (W3C), which browsers show."""
+    return ", ".join(f"{stage};dur={value}" for stage, value in timings)

@@ -1,20 +1,14 @@
-"""The JSON of requests and responses, which is also what OpenAPI says."""
+"""Predictions of one clip and of many."""
 
 from __future__ import annotations
 
-from typing import Literal
+from pydantic import Field
 
-from pydantic import BaseModel, ConfigDict, Field
-
+from gateway.certainty import RULE
+from gateway.schemas.base import REQUEST_ID, Schema
 from preprocessing.contract import FRAME_COUNT, LABELS
 
 _EXAMPLE_PERCENTAGES = [11.2, 9.4, 8.1, 14.9, 20.5, 13.3, 12.5, 10.1]
-
-
-class Schema(BaseModel):
-    """Base of all bodies."""
-
-    model_config = ConfigDict(protected_namespaces=(), frozen=True)
 
 
 class TopLabel(Schema):
@@ -50,7 +44,7 @@ class Timings(Schema):
     total: float = Field(description="From the first byte of the request to the answer.")
 
 
-class PredictResponse(Schema):
+class ClipPrediction(Schema):
     """The emotion that is expressed in a clip, as estimated by the model; not what the person feels."""
 
     labels: list[str] = Field(description="Names of the emotions, in the order of `probs`.", examples=[list(LABELS)])
@@ -61,6 +55,7 @@ class PredictResponse(Schema):
         examples=[_EXAMPLE_PERCENTAGES],
     )
     top1: TopLabel
+    uncertain: bool = Field(description=RULE, examples=[True])
     model: str = Field(description="Name of the model; `mock` for made-up numbers.", examples=["emotion_int8"])
     model_version: str = Field(description="Version of the model.", examples=["1"])
     modalities: Modalities
@@ -78,36 +73,47 @@ class PredictResponse(Schema):
         description="How much the model looked at each frame, summing to 1; null without video.",
         examples=[[round(1 / FRAME_COUNT, 4)] * FRAME_COUNT],
     )
+
+
+class PredictResponse(ClipPrediction):
+    """The emotion that is expressed in a clip, as estimated by the model; not what the person feels."""
+
+    explanation: str | None = Field(
+        description="The probabilities in plain words, where they were asked for and a companion language model "
+        "answered; else null.",
+        examples=[None],
+    )
     timings_ms: Timings
-    request_id: str = Field(description="Id of the request, also in the header X-Request-ID and in the log.")
+    request_id: str = Field(description=REQUEST_ID)
 
 
-class HealthResponse(Schema):
-    """The process is alive."""
+class ItemError(Schema):
+    """Why there is no answer for one clip of a batch."""
 
-    status: Literal["ok"] = "ok"
-    version: str = Field(description="Version of the gateway.", examples=["0.1.0"])
-
-
-class ReadyResponse(Schema):
-    """The model answers."""
-
-    status: Literal["ready"] = "ready"
-    predictor: str = Field(description="Who computes.", examples=["triton"])
-    model: str = Field(description="Name of the model.", examples=["emotion_int8"])
-    model_version: str = Field(description="Version of the model.", examples=["1"])
-    answered_seconds_ago: float = Field(description="Age of the model's last answer, in seconds.", examples=[0.8])
-
-
-class ErrorDetail(Schema):
-    """What went wrong."""
-
-    code: str = Field(description="Stable identifier.", examples=["unsupported_media"])
+    code: str = Field(description="Stable identifier, as in error answers.", examples=["unsupported_media"])
     message: str = Field(description="One sentence that names what was wrong and what was expected.")
-    request_id: str = Field(description="Id of the request, also in the header X-Request-ID and in the log.")
 
 
-class ErrorResponse(Schema):
-    """The body of every error."""
+class BatchResult(Schema):
+    """What became of one clip: either a prediction or an error."""
 
-    error: ErrorDetail
+    index: int = Field(ge=0, description="Which of the files, counted from 0.")
+    prediction: ClipPrediction | None = None
+    error: ItemError | None = None
+
+
+class BatchTimings(Schema):
+    """Where the time went, in milliseconds."""
+
+    upload: float = Field(description="Receiving the body.")
+    decode: float = Field(description="Decoding all clips, several at a time, with the wait for workers.")
+    inference: float = Field(description="The model, including the way there and back.")
+    total: float = Field(description="From the first byte of the request to the answer.")
+
+
+class BatchResponse(Schema):
+    """What became of each clip, in the order of the files."""
+
+    results: list[BatchResult]
+    timings_ms: BatchTimings
+    request_id: str = Field(description=REQUEST_ID)

@@ -1,0 +1,82 @@
+"""From the model's arrays to JSON: the one path, whatever endpoint answers."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from gateway.certainty import is_uncertain
+from gateway.predictors import Prediction
+from gateway.schemas.predictions import ClipPrediction, FaceSchema, Modalities, TopLabel
+from preprocessing.clip import ClipReport
+from preprocessing.contract import LABELS, MODALITIES
+
+_PERCENT_DECIMALS = 4
+_ATTENTION_DECIMALS = 6
+
+
+def clip_prediction(
+    report: ClipReport, present: npt.NDArray[np.bool_], prediction: Prediction, row: int
+) -> ClipPrediction:
+    """The answer for one clip.
+
+    Args:
+        report: What was found in it.
+        present: bool [2]: is there video, is there audio.
+        prediction: The model's outputs for a batch.
+        row: Which clip of the batch.
+    """
+    modalities = modalities_of(present)
+    return ClipPrediction(
+        labels=list(LABELS),
+        **scores(prediction, row),
+        model=prediction.model,
+        model_version=prediction.model_version,
+        modalities=modalities,
+        missing=report.missing,
+        face=None if report.face is None else FaceSchema(**asdict(report.face)),
+        video_probs=percentages(prediction.video_probabilities[row]) if modalities.video else None,
+        audio_probs=percentages(prediction.audio_probabilities[row]) if modalities.audio else None,
+        frame_attention=prediction.frame_attention[row].astype(float).round(_ATTENTION_DECIMALS).tolist()
+        if modalities.video
+        else None,
+    )
+
+
+def scores(prediction: Prediction, row: int) -> dict[str, Any]:
+    """The fields `probs`, `top1` and `uncertain` of one clip.
+
+    Args:
+        prediction: The model's outputs for a batch.
+        row: Which clip of the batch.
+    """
+    probabilities = percentages(prediction.probabilities[row])
+    top = int(np.argmax(probabilities))
+    return {
+        "probs": probabilities,
+        "top1": TopLabel(label=LABELS[top], prob=probabilities[top]),
+        "uncertain": is_uncertain(prediction.probabilities[row]),
+    }
+
+
+def modalities_of(present: npt.NDArray[np.bool_]) -> Modalities:
+    """What the model was given.
+
+    Args:
+        present: bool [2]: is there video, is there audio.
+    """
+    return Modalities(**dict(zip(MODALITIES, present.tolist(), strict=True)))
+
+
+def percentages(probabilities: npt.NDArray[np.float32]) -> list[float]:
+    """Probabilities in percent, without the noise of float32."""
+    rounded: list[float] = (100 * probabilities.astype(float)).round(_PERCENT_DECIMALS).tolist()
+    return rounded
+
+
+def milliseconds(seconds: dict[str, float]) -> dict[str, float]:
+    """Times of stages in milliseconds, as answers give them."""
+    return {stage: round(1000 * value, 2) for stage, value in seconds.items()}

@@ -1,0 +1,86 @@
+"""Many clips in one request: each is decoded alone, and all that can be go to the model together."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+
+import numpy as np
+
+from gateway.answers import clip_prediction, milliseconds
+from gateway.decoding import DecodeResult
+from gateway.errors import UploadTooLargeError
+from gateway.intake import Intake
+from gateway.schemas.predictions import BatchResponse, BatchResult, BatchTimings, ItemError
+from gateway.services import Services
+from preprocessing.contract import INPUTS, PRESENT
+from preprocessing.errors import EmotionError
+
+logger = logging.getLogger(__name__)
+
+
+async def predict_batch(intake: Intake[list[bytes]], services: Services) -> BatchResponse:
+    """Decode clips, run the model once for all that could be decoded, and say what came out of each.
+
+    Args:
+        intake: The request with the bytes of the files.
+        services: The running gateway.
+
+    Raises:
+        EmotionError: A subclass says why there is no answer for any of them.
+    """
+    begin = time.perf_counter()
+    settings = services.settings
+    outcomes = await _decode(intake, services)
+    decoded_at = time.perf_counter()
+    rows = [index for index, outcome in enumerate(outcomes) if isinstance(outcome, DecodeResult)]
+    results = {
+        index: BatchResult(index=index, error=ItemError(code=outcome.code, message=outcome.message))
+        for index, outcome in enumerate(outcomes)
+        if isinstance(outcome, EmotionError)
+    }
+    if rows:
+        decoded = [outcome.decoded for outcome in outcomes if isinstance(outcome, DecodeResult)]
+        tensors = {spec.name: np.concatenate([each.tensors[spec.name] for each in decoded]) for spec in INPUTS}
+        deadline = intake.deadline.within(settings.inference_timeout)
+        prediction = await services.predictor.predict(tensors, intake.model, deadline)
+        if intake.is_default:
+            services.readiness.answered(prediction)
+        for row, (index, each) in enumerate(zip(rows, decoded, strict=True)):
+            answer = clip_prediction(each.report, tensors[PRESENT.name][row], prediction, row)
+            results[index] = BatchResult(index=index, prediction=answer)
+    end = time.perf_counter()
+    seconds = {
+        "upload": intake.upload_seconds,
+        "decode": decoded_at - begin,
+        "inference": end - decoded_at,
+        "total": intake.upload_seconds + end - begin,
+    }
+    return BatchResponse(
+        results=[results[index] for index in range(len(outcomes))],
+        timings_ms=BatchTimings(**milliseconds(seconds)),
+        request_id=intake.request_id,
+    )
+
+
+async def _decode(intake: Intake[list[bytes]], services: Services) -> list[DecodeResult | EmotionError]:
+    """What became of each clip. No more of them are under way than there are workers: others get their turn, too."""
+    turns = asyncio.Semaphore(services.settings.decode_workers)
+    limit = services.settings.upload_limit
+
+    async def decode(data: bytes) -> DecodeResult | EmotionError:
+        if len(data) > limit:
+            return UploadTooLargeError(f"The clip has {len(data)} bytes; the limit for one clip is {limit} bytes.")
+        async with turns:
+            try:
+                result = await services.pool.decode(data, intake.model.crop, intake.deadline)
+            except EmotionError as error:
+                logger.info("clip of a batch failed: %s", error.message, extra={"code": error.code})
+                return error
+        services.metrics.observe_stages({"queue": result.queue_seconds, "decode": result.decoded.seconds})
+        return result
+
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(decode(data)) for data in intake.upload]
+    return [task.result() for task in tasks]

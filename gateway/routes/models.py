@@ -1,0 +1,86 @@
+"""`GET /models` and `GET /contract`: what can be asked for, and the numbers that clients go by."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+from gateway.authentication import Caller
+from gateway.certainty import RULE
+from gateway.deadline import Deadline
+from gateway.routes.documentation import error_responses
+from gateway.schemas.service import (
+    ContractLimits,
+    ContractResponse,
+    Features,
+    ModelSchema,
+    ModelsResponse,
+    SampledParameters,
+)
+from gateway.services import ServicesDependency
+from preprocessing.contract import (
+    CONTRACT_VERSION,
+    FRAME_COUNT,
+    FRAME_SIZE,
+    LABELS,
+    SAMPLE_RATE,
+    WINDOW_SECONDS,
+)
+from preprocessing.video import sample_times
+
+router = APIRouter(tags=["description"])
+
+
+@router.get(
+    "/models",
+    responses=error_responses(
+        ["unauthorized", "rate_limited", "internal_error", "model_unavailable", "not_ready"],
+    ),
+)
+async def models(services: ServicesDependency, _: Caller) -> ModelsResponse:
+    """The models that are ready and were made for the tensors that this server computes.
+
+    Others that Triton serves are not listed, and cannot be asked for.
+    """
+    settings = services.settings
+    found = await services.predictor.models(Deadline.after(settings.inference_timeout))
+    return ModelsResponse(
+        models=[
+            ModelSchema(
+                name=model.name,
+                versions=list(model.versions),
+                ready=services.readiness.is_ready() or model.name != services.predictor.default_model,
+                default=model.name == services.predictor.default_model,
+                contract_version=model.contract_version,
+                crop=model.crop,
+                metrics=model.metrics,
+            )
+            for model in found
+        ]
+    )
+
+
+@router.get("/contract", responses=error_responses(["internal_error"]))
+async def contract(services: ServicesDependency) -> ContractResponse:
+    """The sizes, times and limits that pages and clients go by, and what this server offers. It needs no key."""
+    settings = services.settings
+    return ContractResponse(
+        contract_version=CONTRACT_VERSION,
+        labels=list(LABELS),
+        window_seconds=WINDOW_SECONDS,
+        frame_count=FRAME_COUNT,
+        frame_size=FRAME_SIZE,
+        sample_rate=SAMPLE_RATE,
+        sample_times=sample_times(0.0, WINDOW_SECONDS),
+        sampled=SampledParameters(frame_longest_side=480, jpeg_quality=0.8, sample_format="pcm_s16le"),
+        limits=ContractLimits(
+            upload_bytes=settings.upload_limit,
+            batch_clips=settings.batch_limit,
+            batch_bytes=settings.batch_upload_limit,
+            timeline_seconds=60.0,
+            timeline_step_min=0.5,
+            timeline_step_max=1.0,
+            deadline_seconds=settings.request_deadline,
+        ),
+        features=Features(api_key=not services.keys.is_empty, explain=False),
+        uncertain_rule=RULE,
+    )

@@ -1,0 +1,1 @@
+"""The JSON of requests and responses, which is also what OpenAPI says."""
