@@ -13,6 +13,7 @@ import pytest
 
 from gateway.deadline import Deadline
 from gateway.errors import ModelUnavailableError
+from gateway.predictors import ModelDescription
 from gateway.predictors.base import random_tensors
 from gateway.predictors.triton import TritonPredictor
 from tests.gateway.fake_triton import FakeTriton, fake_triton
@@ -43,7 +44,9 @@ def with_channel(use: Callable[[TritonPredictor], Coroutine[Any, Any, Result]], 
 async def ask(predictor: TritonPredictor, seconds: float = 10.0) -> str:
     """One inference: `ok`, or what went wrong."""
     try:
-        await predictor.predict(TENSORS, Deadline.after(seconds))
+        await predictor.predict(
+            TENSORS, ModelDescription(MODEL, None, "face", max_batch_size=16), Deadline.after(seconds)
+        )
     except ModelUnavailableError as error:
         return error.message
     return "ok"
