@@ -54,6 +54,8 @@ def create_app(settings: Settings, decode_task: DecodeTask = decode_clip) -> Fas
     )
     app.state.services = services
     app.add_middleware(UploadMemoryMiddleware, memory=services.upload_memory)
+    if services.tracing is not None:
+        app.add_middleware(services.tracing.middleware)
     app.add_middleware(RequestContextMiddleware, metrics=services.metrics)
     app.add_middleware(
         CORSMiddleware,

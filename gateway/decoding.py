@@ -29,6 +29,7 @@ from gateway.errors import (
     OverloadedError,
 )
 from gateway.settings import Settings
+from gateway.tracing import span
 from preprocessing.contract import CropMode
 from preprocessing.errors import EmotionError
 
@@ -128,7 +129,8 @@ class DecodePool:
         begin = time.perf_counter()
         self.admitted += 1
         try:
-            decoded = await self._run(data, crop, deadline)
+            with span("decode"):
+                decoded = await self._run(data, crop, deadline)
         finally:
             self.admitted -= 1
         return DecodeResult(decoded, time.perf_counter() - begin - decoded.seconds)

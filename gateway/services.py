@@ -18,6 +18,7 @@ from gateway.predictors import Predictor, make_predictor
 from gateway.rate_limits import RateLimits
 from gateway.readiness import Readiness
 from gateway.settings import Settings
+from gateway.tracing import Tracing, make_tracing
 from gateway.upload_memory import UploadMemory
 
 
@@ -35,6 +36,7 @@ class Services:
         upload_memory: Knows how many bytes of uploads are held.
         explainer: Puts probabilities into words.
         metrics: Counts and measures.
+        tracing: Sends spans to a collector, where there is one.
     """
 
     settings: Settings
@@ -46,6 +48,7 @@ class Services:
     upload_memory: UploadMemory
     explainer: Explainer
     metrics: Metrics
+    tracing: Tracing | None
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -67,6 +70,8 @@ class Services:
         finally:
             await self.explainer.stop()
             await self.rate_limits.stop()
+            if self.tracing is not None:
+                await self.tracing.stop()
             await self.predictor.stop()
 
 
@@ -79,6 +84,7 @@ def make_services(settings: Settings, decode_task: DecodeTask) -> Services:
 
     Raises:
         InsecureSettingsError: The settings would let anybody in.
+        MissingTracingError: The settings want traces, and OpenTelemetry is not installed.
     """
     keys = make_key_ring(settings)
     pool = DecodePool(settings, decode_task)
@@ -88,7 +94,18 @@ def make_services(settings: Settings, decode_task: DecodeTask) -> Services:
     rate_limits = RateLimits(settings)
     metrics = Metrics()
     explainer = Explainer(settings, metrics)
-    services = Services(settings, pool, predictor, readiness, keys, rate_limits, upload_memory, explainer, metrics)
+    services = Services(
+        settings=settings,
+        pool=pool,
+        predictor=predictor,
+        readiness=readiness,
+        keys=keys,
+        rate_limits=rate_limits,
+        upload_memory=upload_memory,
+        explainer=explainer,
+        metrics=metrics,
+        tracing=make_tracing(settings),
+    )
     gauge = metrics.add_gauge
     gauge("emotion_ready", "Whether the model has answered within the last seconds.", readiness.is_ready)
     gauge("emotion_decode_clips", "Clips that are being decoded or wait for it.", lambda: pool.admitted)

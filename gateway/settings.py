@@ -41,14 +41,14 @@ def _check_rate_limit_storage(value: str) -> str:
     return value
 
 
-def _check_llm_url(value: str | None) -> str | None:
+def _check_address(value: str | None) -> str | None:
     """Refuse what is no address; nothing at all means none, as compose passes it."""
     if value and not re.match(r"https?://[^/]", value):
         raise ValueError("it is no URL http://… or https://…")
     return value or None
 
 
-LlmUrl = Annotated[str | None, AfterValidator(_check_llm_url)]
+Address = Annotated[str | None, AfterValidator(_check_address)]
 RateLimit = Annotated[str | None, AfterValidator(_check_rate_limit)]
 CommaSeparated = Annotated[list[str], NoDecode, BeforeValidator(_split_commas)]
 
@@ -105,7 +105,7 @@ class Settings(BaseSettings):
         le=65_535,
         description="Port of the recorder page where it is served apart; its origin is allowed.",
     )
-    llm_url: LlmUrl = Field(
+    llm_url: Address = Field(
         default=None,
         description=(
             "Base address of an OpenAI-compatible server, e.g. `http://127.0.0.1:8004/v1`, that puts probabilities "
@@ -228,6 +228,16 @@ class Settings(BaseSettings):
     cors_origins: CommaSeparated = Field(
         default_factory=list,
         description="Origins, between commas, whose pages may call the API; the default is the local recorder's.",
+    )
+    otlp_endpoint: Address = Field(
+        default=None,
+        description=(
+            "Where OpenTelemetry spans are sent by OTLP over gRPC, e.g. `http://127.0.0.1:4317`; without it nothing is "
+            "traced."
+        ),
+    )
+    trace_ratio: float = Field(
+        default=1.0, ge=0, le=1, description="Share of requests that are traced, where their caller has not decided it."
     )
     frontend_folder: Path = Field(
         default=PROJECT_FOLDER / "frontend",

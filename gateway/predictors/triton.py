@@ -28,6 +28,7 @@ from gateway.predictors.base import (
     prediction_of,
 )
 from gateway.predictors.channel import CHANNEL_OPTIONS
+from gateway.tracing import span, trace_headers
 from preprocessing.contract import INPUTS, OUTPUTS
 from preprocessing.errors import ContractMismatchError
 
@@ -137,14 +138,16 @@ class TritonPredictor:
         if not remaining:
             raise self._late(deadline)
         try:
-            result = await self._open_client().infer(
-                model.name,
-                inputs,
-                model_version=model.version or "",
-                outputs=[InferRequestedOutput(spec.name) for spec in OUTPUTS],
-                client_timeout=remaining,
-                timeout=int(remaining * 1e6),
-            )
+            with span("inference.GRPCInferenceService/ModelInfer", "client"):
+                result = await self._open_client().infer(
+                    model.name,
+                    inputs,
+                    model_version=model.version or "",
+                    outputs=[InferRequestedOutput(spec.name) for spec in OUTPUTS],
+                    headers=trace_headers(),
+                    client_timeout=remaining,
+                    timeout=int(remaining * 1e6),
+                )
         except InferenceServerException as error:
             self._descriptions.clear()
             raise self._away(error, deadline, model.name) from error
