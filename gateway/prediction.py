@@ -11,12 +11,13 @@ from gateway.services import Services
 from preprocessing.contract import PRESENT
 
 
-async def predict_clip(intake: Intake[bytes], services: Services) -> PredictResponse:
+async def predict_clip(intake: Intake[bytes], services: Services, *, explain: bool) -> PredictResponse:
     """Decode a clip, run the model, and say what came out.
 
     Args:
         intake: The request with the file's bytes.
         services: The running gateway.
+        explain: Whether a companion language model is asked to put it into words.
 
     Raises:
         EmotionError: A subclass says why there is no answer.
@@ -39,9 +40,19 @@ async def predict_clip(intake: Intake[bytes], services: Services) -> PredictResp
     }
     services.metrics.observe_stages(seconds)
     answer = clip_prediction(result.decoded.report, tensors[PRESENT.name][0], prediction, 0)
-    return PredictResponse(
+    response = PredictResponse(
         **dict(answer),
         explanation=None,
         timings_ms=Timings(**milliseconds(seconds)),
         request_id=intake.request_id,
     )
+    return await _explained(response, intake, services) if explain else response
+
+
+async def _explained(response: PredictResponse, intake: Intake[bytes], services: Services) -> PredictResponse:
+    """The same answer with a companion's words, where there are any in time."""
+    probabilities = dict(zip(response.labels, response.probs, strict=True))
+    explanation = await services.explainer.explain(
+        probabilities, uncertain=response.uncertain, deadline=intake.deadline
+    )
+    return response.model_copy(update={"explanation": explanation})

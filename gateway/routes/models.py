@@ -81,6 +81,6 @@ async def contract(services: ServicesDependency) -> ContractResponse:
             timeline_step_max=1.0,
             deadline_seconds=settings.request_deadline,
         ),
-        features=Features(api_key=not services.keys.is_empty, explain=False),
+        features=Features(api_key=not services.keys.is_empty, explain=services.explainer.is_available),
         uncertain_rule=RULE,
     )

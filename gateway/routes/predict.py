@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Annotated, Final
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 
 from gateway.authentication import Caller
 from gateway.batch import predict_batch
@@ -20,6 +20,14 @@ from gateway.uploads import FILE_FIELD, FILES_FIELD, read_batch, read_clip
 
 router = APIRouter(tags=["prediction"])
 
+Explain = Annotated[
+    bool,
+    Query(
+        description="Ask the companion language model, where there is one, to put the probabilities into words. Its "
+        "failure or slowness costs no prediction: `explanation` is null then."
+    ),
+]
+
 _CLIP = file_schema("A clip: mp4, mov, webm, matroska, avi, wav or flac, decided by content.")
 _CLIP_FORM: Final = form_body([FILE_FIELD], {FILE_FIELD: _CLIP})
 _BATCH_FORM: Final = form_body([FILES_FIELD], {FILES_FIELD: {"type": "array", "minItems": 1, "items": _CLIP}})
@@ -33,6 +41,8 @@ async def predict(
     _: Caller,
     choice: ModelChoiceDependency,
     deadline: RequestDeadlineDependency,
+    *,
+    explain: Explain = False,
 ) -> PredictResponse:
     """Estimate which emotion is expressed in a clip.
 
@@ -41,7 +51,7 @@ async def predict(
     the clip is stored.
     """
     intake = await take_in(request, services, choice, deadline, read_clip)
-    answer = await run_while_connected(request, predict_clip(intake, services))
+    answer = await run_while_connected(request, predict_clip(intake, services, explain=explain))
     response.headers["Server-Timing"] = _server_timing(answer.timings_ms)
     return answer
 

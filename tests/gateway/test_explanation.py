@@ -16,6 +16,8 @@ from gateway.metrics import Metrics
 from gateway.settings import Settings
 from preprocessing.contract import LABELS
 from tests.gateway.fake_llm import FakeLlm, fake_llm
+from tests.gateway.running import running_gateway, settings_for_tests
+from tests.gateway.test_metrics import samples, value
 from tests.support.triton import free_ports
 
 PROBABILITIES = dict(zip(LABELS, [11.2, 9.4, 8.1, 14.9, 20.53, 13.27, 12.5, 10.1], strict=True))
@@ -136,3 +138,34 @@ def test_address_that_is_none_is_refused(url: str) -> None:
 
 def test_empty_address_means_no_companion() -> None:
     assert Settings(llm_url="").llm_url is None
+
+
+def test_answer_of_the_gateway_is_the_same_with_and_without_an_explanation(llm: FakeLlm, clip: bytes) -> None:
+    with running_gateway(settings_for_tests(llm_url=llm.url, llm_timeout=5.0)) as gateway:
+
+        def ask(query: str) -> dict[str, object]:
+            answer = gateway.post(f"/predict{query}", files={"file": ("holiday.webm", clip)}).raise_for_status().json()
+            return {key: found for key, found in answer.items() if key not in {"timings_ms", "request_id"}}
+
+        plain = ask("")
+        assert plain["explanation"] is None
+        assert llm.requests == []
+        top = plain["top1"]
+        assert isinstance(top, dict)
+        llm.text = f"{top['label']} is the most probable."
+        assert ask("?explain=true") == plain | {"explanation": llm.text}
+        assert "holiday" not in str(llm.requests)
+        llm.status = 500
+        assert ask("?explain=true") == plain
+        found = samples(gateway)
+    assert value(found, "emotion_explanations_total", outcome="given") == 1
+    assert value(found, "emotion_explanations_total", outcome="failed") == 1
+
+
+def test_slow_companion_delays_an_answer_by_its_timeout_at_most(llm: FakeLlm, clip: bytes) -> None:
+    llm.delay = 5.0
+    with running_gateway(settings_for_tests(llm_url=llm.url, llm_timeout=0.2)) as gateway:
+        begin = time.monotonic()
+        answer = gateway.post("/predict?explain=true", files={"file": ("clip", clip)}).raise_for_status().json()
+        assert answer["explanation"] is None
+        assert time.monotonic() - begin < llm.delay
