@@ -1,0 +1,5 @@
+"""Benchmarks: what each part costs, what the whole reaches, and how it compares with what people write or pick.
+
+`make bench` runs all of them and writes docs/PERFORMANCE.md. Rounds are interleaved, numbers are medians, and CPU
+time stands beside wall time, because it is what a machine can sell and what a busy neighbour disturbs least.
+"""

@@ -1,0 +1,108 @@
+"""What a browser does before it sends a sampled clip, done in Python: eight pictures and three seconds of sound.
+
+The gateway's `/contract` says how large the pictures are and how they are compressed, so that nothing here repeats
+a number of it.
+"""
+
+from __future__ import annotations
+
+import io
+import wave
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from preprocessing.audio import SILENCE_PEAK, read_waveform
+from preprocessing.clip import _window
+from preprocessing.contract import SAMPLE_RATE
+from preprocessing.errors import DamagedMediaError
+from preprocessing.media import open_media
+from preprocessing.video import Picture, read_pictures, sample_times
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How the gateway wants pictures.
+
+    Attributes:
+        longest_side: Longest side of a picture, in pixels.
+        jpeg_quality: Quality of the JPEG files, 1 to 100.
+    """
+
+    longest_side: int
+    jpeg_quality: int
+
+    @classmethod
+    def of_contract(cls, contract: Mapping[str, Any]) -> Self:
+        """The part of `GET /contract` that is about sampled clips."""
+        sampled = contract["sampled"]
+        return cls(int(sampled["frame_longest_side"]), int(sampled["jpeg_quality"]))
+
+
+@dataclass(frozen=True)
+class SampledClip:
+    """A clip as `/predict/sampled` wants it.
+
+    Attributes:
+        frames: Eight JPEG files in order; none where there is no video.
+        times: When each is on display, in seconds from the window's start.
+        audio: A WAV file, 16 kHz mono PCM of 16 bits, of at most three seconds; None where there is no sound.
+    """
+
+    frames: tuple[bytes, ...]
+    times: tuple[float, ...]
+    audio: bytes | None
+
+
+def sample_clip(source: bytes | Path, sampling: Sampling) -> SampledClip:
+    """Take the pictures and the sound of the three seconds at the centre of a clip.
+
+    Args:
+        source: The file's bytes or its path.
+        sampling: How the gateway wants the pictures.
+
+    Raises:
+        MediaError: A subclass says why nothing could be read.
+    """
+    with open_media(source) as media:
+        start, length = _window(media)
+        times = sample_times(start, length)
+        pictures = [] if media.video is None else read_pictures(media.video, times)
+        waveform = None if media.audio is None else read_waveform(media.audio, start, length)
+        if not pictures and waveform is None:
+            raise DamagedMediaError(f"Nothing in the file could be decoded: {' '.join(media.missing.values())}")
+        frames = tuple(_jpeg(picture, sampling) for picture in pictures)
+    if waveform is not None:
+        waveform = waveform[: round(length * SAMPLE_RATE)]
+    heard = waveform is not None and np.abs(waveform).max(initial=0.0) >= SILENCE_PEAK
+    return SampledClip(
+        frames,
+        tuple(round(time - start, 6) for time in times) if frames else (),
+        _wav(waveform) if waveform is not None and heard else None,
+    )
+
+
+def _jpeg(picture: Picture, sampling: Sampling) -> bytes:
+    """One picture, reduced so that its longest side fits, as a JPEG file."""
+    rgb = np.ascontiguousarray(picture.rgb())
+    scale = min(1.0, sampling.longest_side / max(rgb.shape[:2]))
+    size = (max(1, round(rgb.shape[1] * scale)), max(1, round(rgb.shape[0] * scale)))
+    reduced = cv2.resize(rgb, size, interpolation=cv2.INTER_AREA)
+    bgr = cv2.cvtColor(reduced, cv2.COLOR_RGB2BGR)
+    _, encoded = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, sampling.jpeg_quality])
+    return encoded.tobytes()
+
+
+def _wav(waveform: npt.NDArray[np.float32]) -> bytes:
+    """A waveform in [-1, 1] as a WAV file of 16 bits."""
+    samples = np.clip(np.round(waveform * 2**15), -(2**15), 2**15 - 1).astype("<i2")
+    buffer = io.BytesIO()
+    with wave.open(buffer, "wb") as file:
+        file.setparams((1, 2, SAMPLE_RATE, 0, "NONE", ""))
+        file.writeframes(samples.tobytes())
+    return buffer.getvalue()

@@ -1,0 +1,1 @@
+"""The Python client against real gateways and a real Triton."""

@@ -1,0 +1,93 @@
+"""The command `emotion`, run in this process."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from client.__main__ import main
+from client.answers import Timeline
+from client.drawing import draw_in_terminal, draw_png
+from preprocessing.contract import LABELS
+from tests.support.triton import free_ports
+
+
+@pytest.fixture
+def path(tmp_path: Path, clip: bytes) -> str:
+    file = tmp_path / "clip.mkv"
+    file.write_bytes(clip)
+    return str(file)
+
+
+def test_predict_prints_every_label(address: str, path: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["predict", path, "--address", address]) == 0
+    printed = capsys.readouterr().out
+    assert all(label in printed for label in LABELS)
+    assert "mock" in printed
+
+
+def test_predict_prints_json_that_can_be_read(address: str, path: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["predict", path, path, "--json", "--address", address]) == 0
+    first, second = json.loads(capsys.readouterr().out)
+    assert first["probs"] == second["probs"]
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [(b"no media", "unsupported_media: "), (b"", "empty_media: ")],
+)
+def test_a_refusal_is_a_sentence_and_an_exit_status(
+    address: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], content: bytes, said: str
+) -> None:
+    (tmp_path / "bad").write_bytes(content)
+    assert main(["predict", str(tmp_path / "bad"), "--address", address]) == 1
+    found = capsys.readouterr()
+    assert found.out == ""
+    assert found.err.startswith(said)
+    assert "request id: " in found.err
+
+
+def test_no_file_and_no_gateway_are_sentences(tmp_path: Path, capsys: pytest.CaptureFixture[str], address: str) -> None:
+    assert main(["predict", str(tmp_path / "nothing"), "--address", address]) == 1
+    assert capsys.readouterr().err.endswith("nothing: No such file or directory\n")
+    [port] = free_ports(1)
+    assert main(["models", "--address", f"http://127.0.0.1:{port}"]) == 1
+    assert capsys.readouterr().err.startswith("unreachable: ")
+
+
+@pytest.fixture
+def timeline() -> Timeline:
+    """A clip that turns from the first label to the last."""
+    rows = []
+    for index in range(9):
+        probs = [0.0] * len(LABELS)
+        probs[0], probs[-1] = 100 - 12.5 * index, 12.5 * index
+        top = 0 if probs[0] >= probs[-1] else len(LABELS) - 1
+        top1 = {"label": LABELS[top], "prob": probs[top]}
+        rows.append({"start": index / 2, "end": index / 2 + 3, "probs": probs, "top1": top1, "uncertain": False})
+    return Timeline.model_validate(
+        {
+            "labels": list(LABELS),
+            "duration": 7.0,
+            "step": 0.5,
+            "window_seconds": 3.0,
+            "rows": rows,
+            "model": "mock",
+            "model_version": "1",
+            "request_id": "r1",
+        }
+    )
+
+
+def test_a_timeline_is_drawn_in_the_terminal_with_every_label(timeline: Timeline) -> None:
+    drawn = draw_in_terminal(timeline, width=72, colour=False)
+    assert all(label in drawn for label in LABELS)
+    assert "\x1b" not in drawn
+    assert max(len(line) for line in drawn.splitlines()) == 72
+
+
+def test_a_timeline_is_drawn_as_png(timeline: Timeline, tmp_path: Path) -> None:
+    draw_png(timeline, tmp_path / "timeline.png")
+    assert (tmp_path / "timeline.png").read_bytes().startswith(b"\x89PNG")
