@@ -11,8 +11,8 @@ import numpy.typing as npt
 from gateway.certainty import is_uncertain
 from gateway.predictors import Prediction
 from gateway.schemas.predictions import ClipPrediction, FaceSchema, Modalities, TopLabel
-from preprocessing.clip import ClipReport
 from preprocessing.contract import LABELS, MODALITIES
+from preprocessing.report import ClipReport
 
 _PERCENT_DECIMALS = 4
 _ATTENTION_DECIMALS = 6

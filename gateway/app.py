@@ -9,8 +9,8 @@ from importlib.metadata import version
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
-from gateway.decode_worker import decode_clip
-from gateway.decoding import DecodeTask
+from gateway.decode_worker import perform as perform_task
+from gateway.decoding import Perform
 from gateway.error_responses import install_error_handlers
 from gateway.middleware import REQUEST_ID_HEADER, RequestContextMiddleware
 from gateway.request_deadline import DEADLINE_HEADER
@@ -26,17 +26,17 @@ _DESCRIPTION = (
 )
 
 
-def create_app(settings: Settings, decode_task: DecodeTask = decode_clip) -> FastAPI:
+def create_app(settings: Settings, perform: Perform = perform_task) -> FastAPI:
     """Make the application; its lifespan starts and stops what it needs.
 
     Args:
         settings: The settings.
-        decode_task: What a decode worker does with a clip. Tests pass one that misbehaves.
+        perform: How a decode worker runs a task. Tests pass one that misbehaves.
 
     Raises:
         InsecureSettingsError: The settings would let anybody in.
     """
-    services = make_services(settings, decode_task)
+    services = make_services(settings, perform)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:

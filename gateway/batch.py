@@ -9,12 +9,14 @@ import time
 import numpy as np
 
 from gateway.answers import clip_prediction, milliseconds
+from gateway.decode_worker import decode_clip
 from gateway.decoding import DecodeResult
 from gateway.errors import UploadTooLargeError
 from gateway.intake import Intake
 from gateway.schemas.predictions import BatchResponse, BatchResult, BatchTimings, ItemError
 from gateway.services import Services
-from preprocessing.contract import INPUTS, PRESENT
+from preprocessing.clip import Clip
+from preprocessing.contract import INPUTS
 from preprocessing.errors import EmotionError
 
 logger = logging.getLogger(__name__)
@@ -41,14 +43,14 @@ async def predict_batch(intake: Intake[list[bytes]], services: Services) -> Batc
         if isinstance(outcome, EmotionError)
     }
     if rows:
-        decoded = [outcome.decoded for outcome in outcomes if isinstance(outcome, DecodeResult)]
-        tensors = {spec.name: np.concatenate([each.tensors[spec.name] for each in decoded]) for spec in INPUTS}
+        clips = [outcome.value for outcome in outcomes if isinstance(outcome, DecodeResult)]
+        tensors = {spec.name: np.concatenate([clip.tensors()[spec.name] for clip in clips]) for spec in INPUTS}
         deadline = intake.deadline.within(settings.inference_timeout)
         prediction = await services.predictor.predict(tensors, intake.model, deadline)
         if intake.is_default:
             services.readiness.answered(prediction)
-        for row, (index, each) in enumerate(zip(rows, decoded, strict=True)):
-            answer = clip_prediction(each.report, tensors[PRESENT.name][row], prediction, row)
+        for row, (index, clip) in enumerate(zip(rows, clips, strict=True)):
+            answer = clip_prediction(clip.report, clip.present, prediction, row)
             results[index] = BatchResult(index=index, prediction=answer)
     end = time.perf_counter()
     seconds = {
@@ -64,21 +66,23 @@ async def predict_batch(intake: Intake[list[bytes]], services: Services) -> Batc
     )
 
 
-async def _decode(intake: Intake[list[bytes]], services: Services) -> list[DecodeResult | EmotionError]:
+async def _decode(intake: Intake[list[bytes]], services: Services) -> list[DecodeResult[Clip] | EmotionError]:
     """What became of each clip. No more of them are under way than there are workers: others get their turn, too."""
     turns = asyncio.Semaphore(services.settings.decode_workers)
     limit = services.settings.upload_limit
 
-    async def decode(data: bytes) -> DecodeResult | EmotionError:
+    async def decode(data: bytes) -> DecodeResult[Clip] | EmotionError:
         if len(data) > limit:
             return UploadTooLargeError(f"The clip has {len(data)} bytes; the limit for one clip is {limit} bytes.")
         async with turns:
             try:
-                result = await services.pool.decode(data, intake.model.crop, intake.deadline)
+                result = await services.pool.run(
+                    decode_clip, data, intake.model.crop, services.settings.media_limits, deadline=intake.deadline
+                )
             except EmotionError as error:
                 logger.info("clip of a batch failed: %s", error.message, extra={"code": error.code})
                 return error
-        services.metrics.observe_stages({"queue": result.queue_seconds, "decode": result.decoded.seconds})
+        services.metrics.observe_stages({"queue": result.queue_seconds, "decode": result.seconds})
         return result
 
     async with asyncio.TaskGroup() as group:

@@ -1,4 +1,4 @@
-"""What runs inside a decode worker: limits first, then one clip at a time.
+"""What runs inside a decode worker: limits first, then one task at a time.
 
 Hostile media is the danger of this service. A worker therefore has no memory, CPU time, files or disk to spare, and
 this module imports nothing of the web side, so that a worker holds no connection and no key.
@@ -10,23 +10,31 @@ import math
 import signal
 import sys
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from multiprocessing.synchronize import Semaphore
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 from av.error import FFmpegError
 
 from gateway.errors import DecodeFailedError, DecodeMemoryError
-from preprocessing.clip import ClipReport, read_clip
+from preprocessing.clip import Clip, read_clip
 from preprocessing.contract import WINDOW_SAMPLES, CropMode
 from preprocessing.errors import DamagedMediaError, EmotionError
 from preprocessing.face import largest_face
+from preprocessing.limits import MediaLimits
 from preprocessing.log_mel import log_mel
+from preprocessing.sampled import read_sampled
+from preprocessing.timeline import Timeline, read_timeline
+
+T = TypeVar("T")
+
+Task = Callable[..., T]
+"""What a worker does: a function of a module, so that it can be named to another process."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +43,7 @@ class WorkerLimits:
 
     Attributes:
         memory: Address space beyond what an idle worker has, in bytes.
-        cpu_seconds: CPU time for one clip, in seconds.
+        cpu_seconds: CPU time for one task, in seconds.
         open_files: Open files.
     """
 
@@ -45,17 +53,15 @@ class WorkerLimits:
 
 
 @dataclass(frozen=True)
-class Decoded:
-    """A clip as it leaves the worker.
+class Performed(Generic[T]):
+    """What leaves the worker.
 
     Attributes:
-        tensors: The model's inputs by name, with a batch dimension of 1.
-        report: What was found in the clip.
+        value: What the task returned.
         seconds: Time that the worker took, in seconds.
     """
 
-    tensors: dict[str, npt.NDArray[Any]]
-    report: ClipReport
+    value: T
     seconds: float
 
 
@@ -91,12 +97,27 @@ def warm_up() -> None:
     log_mel(rng.uniform(-1, 1, WINDOW_SAMPLES).astype(np.float32))
 
 
-def decode_clip(data: bytes, crop: CropMode) -> Decoded:
-    """Decode one clip, within this worker's limits.
+def decode_clip(data: bytes, crop: CropMode, limits: MediaLimits) -> Clip:
+    """The task of `/predict`: `preprocessing.clip.read_clip`."""
+    return read_clip(data, crop=crop, limits=limits)
+
+
+def decode_sampled(frames: Sequence[bytes], audio: bytes | None, crop: CropMode, limits: MediaLimits) -> Clip:
+    """The task of `/predict/sampled`: `preprocessing.sampled.read_sampled`."""
+    return read_sampled(frames, audio, crop=crop, limits=limits)
+
+
+def decode_timeline(data: bytes, step: float, longest: float, crop: CropMode, limits: MediaLimits) -> Timeline:
+    """The task of `/predict/timeline`: `preprocessing.timeline.read_timeline`."""
+    return read_timeline(data, step=step, longest=longest, crop=crop, limits=limits)
+
+
+def perform(task: Task[T], args: tuple[Any, ...]) -> Performed[T]:
+    """Run one task within this worker's limits.
 
     Args:
-        data: The file's bytes.
-        crop: How frames are cut, as the model wants it.
+        task: What is done.
+        args: Its arguments.
 
     Raises:
         MediaError: A subclass says why the clip cannot be read.
@@ -106,9 +127,8 @@ def decode_clip(data: bytes, crop: CropMode) -> Decoded:
     limits = _state[0].limits
     _allow_cpu_seconds(limits.cpu_seconds)
     begin = time.perf_counter()
-    clip = None
     try:
-        clip = read_clip(data, crop=crop)
+        return Performed(task(*args), time.perf_counter() - begin)
     except EmotionError:
         raise
     except MemoryError:
@@ -119,11 +139,9 @@ def decode_clip(data: bytes, crop: CropMode) -> Decoded:
         raise DecodeFailedError(
             f"The clip could not be decoded because of an unforeseen {type(error).__name__}."
         ) from error
-    if clip is None:
-        raise DecodeMemoryError(
-            f"The clip needs more than the {limits.memory // 2**20} MiB of memory that decoding may take."
-        )
-    return Decoded(clip.tensors(), clip.report, time.perf_counter() - begin)
+    raise DecodeMemoryError(
+        f"The clip needs more than the {limits.memory // 2**20} MiB of memory that decoding may take."
+    )
 
 
 if sys.platform == "win32":

@@ -15,12 +15,12 @@ import time
 from collections.abc import Callable
 from concurrent.futures import BrokenExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from pebble import CONSTS, ProcessExpired, ProcessPool
 
 from gateway.deadline import Deadline
-from gateway.decode_worker import Decoded, WorkerLimits, decode_clip, start_worker
+from gateway.decode_worker import Performed, Task, WorkerLimits, perform, start_worker
 from gateway.errors import (
     DeadlineExceededError,
     DecodeFailedError,
@@ -30,12 +30,15 @@ from gateway.errors import (
 )
 from gateway.settings import Settings
 from gateway.tracing import span
-from preprocessing.contract import CropMode
 from preprocessing.errors import EmotionError
 
 logger = logging.getLogger(__name__)
 
-DecodeTask = Callable[[bytes, CropMode], Decoded]
+T = TypeVar("T")
+
+_Work = tuple[Task[Any], tuple[Any, ...]]
+
+Perform = Callable[[Task[Any], tuple[Any, ...]], Performed[Any]]
 
 # pebble holds the channel of all workers while it waits for one to end: keep that short.
 CONSTS.term_timeout = 0.2
@@ -45,35 +48,37 @@ CONSTS.channel_lock_timeout = 2
 
 
 @dataclass(frozen=True)
-class DecodeResult:
-    """A decoded clip and how long it took.
+class DecodeResult(Generic[T]):
+    """What came out of a worker, and how long it took.
 
     Attributes:
-        decoded: What the worker returned.
+        value: What the task returned.
+        seconds: Time that the worker took, in seconds.
         queue_seconds: Time spent waiting for a worker and moving bytes, in seconds.
     """
 
-    decoded: Decoded
+    value: T
+    seconds: float
     queue_seconds: float
 
 
 class DecodePool:
-    """Decodes clips in worker processes, as many at a time as there are workers, and refuses when too many wait.
+    """Runs tasks in worker processes, as many at a time as there are workers, and refuses when too many wait.
 
     Attributes:
         admitted: Clips that are being decoded or wait for it.
         capacity: Most of them.
     """
 
-    def __init__(self, settings: Settings, task: DecodeTask = decode_clip) -> None:
+    def __init__(self, settings: Settings, perform: Perform = perform) -> None:
         """Prepare a pool; `start` starts its workers.
 
         Args:
             settings: Number of workers and their limits.
-            task: What a worker does with a clip. Tests pass one that misbehaves.
+            perform: How a worker runs a task. Tests pass one that misbehaves.
         """
         self._settings = settings
-        self._task = task
+        self._perform = perform
         self._limits = WorkerLimits(settings.decode_memory, settings.decode_cpu_seconds, settings.decode_open_files)
         self._context = multiprocessing.get_context("spawn" if sys.platform == "win32" else "forkserver")
         if sys.platform != "win32":
@@ -109,13 +114,16 @@ class DecodePool:
                 f"{self.admitted} clips are being decoded or waiting, which is the limit; try again in a moment."
             )
 
-    async def decode(self, data: bytes, crop: CropMode, deadline: Deadline) -> DecodeResult:
-        """Decode one clip in a worker. Cancelling ends the worker's work, too.
+    async def run(
+        self, task: Task[T], *args: object, deadline: Deadline, timeout: float | None = None
+    ) -> DecodeResult[T]:
+        """Run one task in a worker. Cancelling ends the worker's work, too.
 
         Args:
-            data: The file's bytes.
-            crop: How frames are cut, as the model wants it.
+            task: One of `gateway.decode_worker`'s tasks.
+            *args: Its arguments.
             deadline: When the result is of no more use.
+            timeout: Longest time of this task, in seconds; the setting's where None.
 
         Raises:
             MediaError: A subclass says why the clip cannot be read.
@@ -130,19 +138,19 @@ class DecodePool:
         self.admitted += 1
         try:
             with span("decode"):
-                decoded = await self._run(data, crop, deadline)
+                done = await self._run((task, args), deadline, timeout or self._settings.decode_timeout)
         finally:
             self.admitted -= 1
-        return DecodeResult(decoded, time.perf_counter() - begin - decoded.seconds)
+        return DecodeResult(done.value, done.seconds, time.perf_counter() - begin - done.seconds)
 
-    async def _run(self, data: bytes, crop: CropMode, deadline: Deadline) -> Decoded:
+    async def _run(self, work: _Work, deadline: Deadline, timeout: float) -> Performed[Any]:
         try:
             # Clips wait here and not inside pebble, where giving up on a clip that waits would cost a worker.
             async with asyncio.timeout(deadline.remaining()), self._free_workers:
                 while True:
                     generation = self._generation
                     try:
-                        return await self._run_in(generation, data, crop, deadline)
+                        return await self._run_in(generation, work, deadline, timeout)
                     except _PoolBrokenError:
                         await asyncio.shield(self._replace(generation))
         except TimeoutError:
@@ -151,13 +159,13 @@ class DecodePool:
                 "the server is busy."
             ) from None
 
-    async def _run_in(self, generation: _Generation, data: bytes, crop: CropMode, deadline: Deadline) -> Decoded:
-        limit = deadline.within(self._settings.decode_timeout)
+    async def _run_in(self, generation: _Generation, work: _Work, deadline: Deadline, timeout: float) -> Performed[Any]:
+        limit = deadline.within(timeout)
         try:
-            future = generation.pool.schedule(self._task, args=(data, crop), timeout=limit.remaining())
+            future = generation.pool.schedule(self._perform, args=work, timeout=limit.remaining())
         except RuntimeError as error:
             raise _PoolBrokenError from error
-        result: asyncio.Future[Decoded] = asyncio.wrap_future(future)
+        result: asyncio.Future[Performed[Any]] = asyncio.wrap_future(future)
         try:
             # A pool that ends forgets the clips that no worker has taken yet.
             awaited: set[asyncio.Future[Any]] = {result, generation.ended}
@@ -167,21 +175,18 @@ class DecodePool:
                 return result.result()
             if isinstance(failure, TimeoutError) and not deadline.remaining():
                 raise failure  # it was the request's limit, and not the clip's
-            raise self._explain(failure, generation)
+            raise self._explain(failure, generation, timeout)
         finally:
             result.cancel()  # Whoever gives up ends the worker's work, too.
 
-    def _explain(self, error: BaseException, generation: _Generation) -> BaseException:
+    def _explain(self, error: BaseException, generation: _Generation, timeout: float) -> BaseException:
         """The error that is ours for one that came out of the pool."""
-        settings = self._settings
         if isinstance(error, DecodeFailedError):
             logger.error("decoding failed in an unforeseen way", exc_info=error)
         if isinstance(error, (EmotionError, _PoolBrokenError)):
             return error
         if isinstance(error, TimeoutError):
-            return DecodeTimeoutError(
-                f"The clip was not decoded within {settings.decode_timeout:g} s, the limit for one clip."
-            )
+            return DecodeTimeoutError(f"The clip was not decoded within {timeout:g} s, the limit for one clip.")
         if isinstance(error, ProcessExpired):
             return self._explain_exit(error.exitcode or 0)
         # The task itself raises nothing else: this is a pool that broke, or was cut off while it took the clip.

@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 
 from gateway.answers import clip_prediction, milliseconds
+from gateway.decode_worker import decode_clip
 from gateway.intake import Intake
 from gateway.schemas.predictions import PredictResponse, Timings
 from gateway.services import Services
-from preprocessing.contract import PRESENT
 
 
 async def predict_clip(intake: Intake[bytes], services: Services, *, explain: bool) -> PredictResponse:
@@ -24,22 +24,22 @@ async def predict_clip(intake: Intake[bytes], services: Services, *, explain: bo
     """
     begin = time.perf_counter()
     settings, deadline, model = services.settings, intake.deadline, intake.model
-    result = await services.pool.decode(intake.upload, model.crop, deadline)
-    tensors = result.decoded.tensors
+    result = await services.pool.run(decode_clip, intake.upload, model.crop, settings.media_limits, deadline=deadline)
+    clip = result.value
     decoded_at = time.perf_counter()
-    prediction = await services.predictor.predict(tensors, model, deadline.within(settings.inference_timeout))
+    prediction = await services.predictor.predict(clip.tensors(), model, deadline.within(settings.inference_timeout))
     if intake.is_default:
         services.readiness.answered(prediction)
     end = time.perf_counter()
     seconds = {
         "upload": intake.upload_seconds,
         "queue": result.queue_seconds,
-        "decode": result.decoded.seconds,
+        "decode": result.seconds,
         "inference": end - decoded_at,
         "total": intake.upload_seconds + end - begin,
     }
     services.metrics.observe_stages(seconds)
-    answer = clip_prediction(result.decoded.report, tensors[PRESENT.name][0], prediction, 0)
+    answer = clip_prediction(clip.report, clip.present, prediction, 0)
     response = PredictResponse(
         **dict(answer),
         explanation=None,

@@ -10,7 +10,7 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
-from gateway.decoding import DecodePool, DecodeTask
+from gateway.decoding import DecodePool, Perform
 from gateway.explanation import Explainer
 from gateway.keys import KeyRing, make_key_ring
 from gateway.metrics import Metrics
@@ -75,19 +75,19 @@ class Services:
             await self.predictor.stop()
 
 
-def make_services(settings: Settings, decode_task: DecodeTask) -> Services:
+def make_services(settings: Settings, perform: Perform) -> Services:
     """The parts of a gateway, not yet running.
 
     Args:
         settings: The settings.
-        decode_task: What a decode worker does with a clip.
+        perform: How a decode worker runs a task.
 
     Raises:
         InsecureSettingsError: The settings would let anybody in.
         MissingTracingError: The settings want traces, and OpenTelemetry is not installed.
     """
     keys = make_key_ring(settings)
-    pool = DecodePool(settings, decode_task)
+    pool = DecodePool(settings, perform)
     predictor = make_predictor(settings)
     readiness = Readiness(settings, predictor, pool)
     upload_memory = UploadMemory(settings.upload_memory)

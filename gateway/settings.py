@@ -15,6 +15,8 @@ from limits import parse
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from preprocessing.limits import MediaLimits
+
 PROJECT_FOLDER = Path(__file__).resolve().parent.parent
 
 PredictorName = Literal["triton", "onnxruntime", "mock"]
@@ -166,6 +168,15 @@ class Settings(BaseSettings):
         description="Address space that decoding may take beyond what an idle worker has, in bytes.",
     )
     decode_open_files: int = Field(default=64, ge=16, description="Open files that a worker may have.")
+    decode_duration: float = Field(default=600.0, gt=0, description="Longest clip that is decoded, in seconds.")
+    decode_pixels: int = Field(
+        default=4096 * 2304, ge=1, description="Most pixels of a frame, width times height; the default is 4K."
+    )
+    decode_frames: int = Field(default=6_000, ge=1, description="Most video frames that are decoded for one clip.")
+    decode_audio_samples: int = Field(
+        default=40_000_000, ge=1, description="Most audio samples, over all channels, that are decoded for one clip."
+    )
+    decode_tracks: int = Field(default=16, ge=1, description="Most tracks that a clip may have.")
     decode_recycle_after: int = Field(
         default=500,
         ge=1,
@@ -251,6 +262,17 @@ class Settings(BaseSettings):
     def predictor_name(self) -> PredictorName:
         """The predictor that is used, after `mock`."""
         return "mock" if self.mock else self.predictor
+
+    @property
+    def media_limits(self) -> MediaLimits:
+        """How much of a clip is decoded at most."""
+        return MediaLimits(
+            duration=self.decode_duration,
+            pixels=self.decode_pixels,
+            frames=self.decode_frames,
+            audio_samples=self.decode_audio_samples,
+            tracks=self.decode_tracks,
+        )
 
     @property
     def triton_address(self) -> str:

@@ -7,6 +7,7 @@ FFmpeg's own downmix makes stereo louder by the square root of two.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -15,7 +16,8 @@ from av.audio.frame import AudioFrame
 from av.audio.resampler import AudioResampler
 from av.error import FFmpegError
 
-from preprocessing.contract import SAMPLE_RATE, WINDOW_SAMPLES
+from preprocessing.contract import SAMPLE_RATE, WINDOW_SAMPLES, WINDOW_SECONDS
+from preprocessing.limits import Spending
 from preprocessing.media import Track, packet_duration, packet_time
 
 FloatArray = npt.NDArray[np.float32]
@@ -32,22 +34,65 @@ _GAP_SECONDS: Final = 0.04
 _INTEGER_SCALE: Final = {"u8": 2.0**7, "s16": 2.0**15, "s32": 2.0**31, "s64": 2.0**63}
 
 
-def read_waveform(track: Track, start: float, length: float) -> FloatArray | None:
-    """The sound of a window.
+@dataclass(frozen=True)
+class Sound:
+    """Sound with the places where there is any.
+
+    Attributes:
+        waveform: float32 [samples] in [-1, 1] at 16 kHz, silence wherever the track has no sound.
+        spans: Beginnings and ends of what was decoded, in seconds from the first sample, ascending.
+    """
+
+    waveform: FloatArray
+    spans: tuple[tuple[float, float], ...]
+
+    @property
+    def covered(self) -> float:
+        """Seconds that were decoded, the rest being padding."""
+        return sum(end - begin for begin, end in self.spans)
+
+    @property
+    def silent(self) -> bool:
+        """Whether there is no sound that could be judged."""
+        return float(np.abs(self.waveform).max(initial=0.0)) < SILENCE_PEAK
+
+    def window(self, start: float, length: float = WINDOW_SECONDS) -> Sound:
+        """One of the contract's windows of it, padded with silence at its end.
+
+        Args:
+            start: Start of the window, in seconds from the first sample.
+            length: What of the window is used, in seconds.
+        """
+        first = round(start * SAMPLE_RATE)
+        part = self.waveform[first : first + min(WINDOW_SAMPLES, round(length * SAMPLE_RATE))]
+        spans = ((max(begin, start) - start, min(end, start + length) - start) for begin, end in self.spans)
+        return Sound(
+            np.pad(part, (0, WINDOW_SAMPLES - len(part))),
+            tuple((begin, end) for begin, end in spans if begin < end),
+        )
+
+
+def read_sound(track: Track, start: float, length: float, spending: Spending) -> Sound | None:
+    """The sound of a part of a clip.
 
     Args:
         track: The audio track.
-        start: Start of the window, in seconds of presentation time.
-        length: Length of the window, in seconds, at most the contract's.
+        start: Start of the part, in seconds of presentation time.
+        length: Length of the part, in seconds.
+        spending: Counts what is decoded.
 
     Returns:
-        float32 [48000] in [-1, 1], silence wherever the track has no sound, or None where nothing in the
-        window could be decoded.
+        The sound, or None where nothing in the part could be decoded.
+
+    Raises:
+        TooManySamplesError: More samples than the limit would have to be decoded.
     """
     native: FloatArray | None = None
     rate = 0
     cursor = 0
+    spans: list[tuple[int, int]] = []
     for time, frame in _decode(track, start - _PREROLL_SECONDS, start + length):
+        spending.add_samples(frame.samples * len(frame.layout.channels))
         expected = round((time - start) * frame.sample_rate)
         if native is None:
             rate = frame.sample_rate
@@ -56,12 +101,11 @@ def read_waveform(track: Track, start: float, length: float) -> FloatArray | Non
         samples = _mono(frame)
         if abs(expected - cursor) > _GAP_SECONDS * rate:
             cursor = expected
-        _place(samples, cursor, native)
+        _place(samples, cursor, native, spans)
         cursor += len(samples)
     if native is None:
         return None
-    waveform = _resample(native, rate)[:WINDOW_SAMPLES]
-    return np.pad(waveform, (0, WINDOW_SAMPLES - len(waveform)))
+    return Sound(_resample(native, rate), tuple((begin / rate, end / rate) for begin, end in spans))
 
 
 def _decode(track: Track, start: float, end: float) -> Iterator[tuple[float, AudioFrame]]:
@@ -92,11 +136,16 @@ def _mono(frame: AudioFrame) -> FloatArray:
     return np.asarray(mean / _INTEGER_SCALE.get(name, 1.0), np.float32)
 
 
-def _place(samples: FloatArray, position: int, target: FloatArray) -> None:
-    """Copy samples into a buffer, as far as they overlap it."""
+def _place(samples: FloatArray, position: int, target: FloatArray, spans: list[tuple[int, int]]) -> None:
+    """Copy samples into a buffer, as far as they overlap it, and note where."""
     begin, end = max(0, position), min(len(target), position + len(samples))
-    if begin < end:
-        target[begin:end] = samples[begin - position : end - position]
+    if begin >= end:
+        return
+    target[begin:end] = samples[begin - position : end - position]
+    if spans and spans[-1][0] <= begin <= spans[-1][1]:
+        spans[-1] = (spans[-1][0], max(end, spans[-1][1]))
+    else:
+        spans.append((begin, end))
 
 
 def _resample(native: FloatArray, rate: int) -> FloatArray:

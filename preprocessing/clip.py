@@ -9,82 +9,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from preprocessing.audio import SILENCE_PEAK, read_waveform
-from preprocessing.contract import (
-    FRAMES,
-    LOG_MEL,
-    PRESENT,
-    WINDOW_SAMPLES,
-    WINDOW_SECONDS,
-    CropMode,
-)
+from preprocessing.audio import Sound, read_sound
+from preprocessing.contract import FRAMES, LOG_MEL, PRESENT, WINDOW_SAMPLES, WINDOW_SECONDS, CropMode
 from preprocessing.errors import DamagedMediaError
-from preprocessing.face import FaceBox, crop_square, find_face
-from preprocessing.log_mel import log_mel
+from preprocessing.limits import MediaLimits, Spending
 from preprocessing.media import Media, Track, open_media
-from preprocessing.video import frame_rate, read_pictures, sample_times
+from preprocessing.report import AudioTrack, ClipReport, VideoTrack, describe_audio, describe_video
+from preprocessing.video import Picture, read_pictures, sample_times
+from preprocessing.window import Window, make_window
 
-_SHORTEST_WINDOW = 1e-3
+SHORTEST_WINDOW = 1e-3
 """A single frame has no length; its window gets this many seconds, so that its parts differ."""
-
-
-@dataclass(frozen=True)
-class VideoTrack:
-    """What is known of a video track.
-
-    Attributes:
-        codec: FFmpeg's name of the codec.
-        width: Width of the upright frame, in pixels.
-        height: Height of the upright frame, in pixels.
-        frame_rate: Mean frames per second by timestamps; None where there is one frame only.
-        rotation: Degrees by which frames are turned counter-clockwise to be upright: 0, 90, 180 or 270.
-    """
-
-    codec: str
-    width: int
-    height: int
-    frame_rate: float | None
-    rotation: int
-
-
-@dataclass(frozen=True)
-class AudioTrack:
-    """What is known of an audio track.
-
-    Attributes:
-        codec: FFmpeg's name of the codec.
-        sample_rate: Samples per second as stored, in Hz.
-        channels: Number of channels as stored.
-    """
-
-    codec: str
-    sample_rate: int
-    channels: int
-
-
-@dataclass(frozen=True)
-class ClipReport:
-    """What was found in a clip.
-
-    Attributes:
-        container: FFmpeg's name of the container.
-        duration: From the first to the last presentation time, in seconds.
-        window_start: Start of the window in presentation time, in seconds.
-        window_length: Length of the window, in seconds, at most the contract's.
-        video: The video track that was used, if any.
-        audio: The audio track that was used, if any.
-        face: Where the face is; None where none was found or looked for.
-        missing: For each modality that is not in the tensors, why, as a sentence.
-    """
-
-    container: str
-    duration: float
-    window_start: float
-    window_length: float
-    video: VideoTrack | None
-    audio: AudioTrack | None
-    face: FaceBox | None
-    missing: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -114,7 +49,7 @@ class Clip:
         }
 
 
-def read_clip(source: bytes | Path, *, crop: CropMode = "face") -> Clip:
+def read_clip(source: bytes | Path, *, crop: CropMode = "face", limits: MediaLimits | None = None) -> Clip:
     """Decode the three seconds at the centre of a clip into the tensors of the contract.
 
     The window is centred on the time that both tracks share, and reaches beyond it where that is shorter than the
@@ -124,6 +59,7 @@ def read_clip(source: bytes | Path, *, crop: CropMode = "face") -> Clip:
     Args:
         source: The file's bytes or its path.
         crop: `face` cuts a square around the face; `none` squeezes the whole frame.
+        limits: How much is decoded at most; the defaults of `MediaLimits` where None.
 
     Returns:
         The tensors and the report. A modality that is missing is zeros, and the report says why.
@@ -131,75 +67,91 @@ def read_clip(source: bytes | Path, *, crop: CropMode = "face") -> Clip:
     Raises:
         MediaError: A subclass says why nothing could be read.
     """
-    with open_media(source) as media:
+    spending = Spending(limits or MediaLimits())
+    with open_media(source, spending.limits) as media:
         start, length = _window(media)
         missing = dict(media.missing)
-        frames, video, face = _read_video(media.video, start, length, crop, missing)
-        waveform, audio = _read_audio(media.audio, start, length, missing)
-        if frames is None and audio is None:
+        pictures = read_video(media.video, sample_times(start, length), spending, missing)
+        sound = read_audio(media.audio, start, length, spending, missing)
+        if not pictures and sound is None:
             raise DamagedMediaError(f"Nothing in the file could be decoded: {' '.join(missing.values())}")
-        tracks = [track for track in (media.video, media.audio) if track is not None]
-        report = ClipReport(
+        sound = None if sound is None else sound.window(0, length)
+        window = make_window(pictures, sound, start=start, length=length, crop=crop, missing=missing)
+        return make_clip(
+            window,
+            sound,
             container=media.container,
-            duration=max(track.end for track in tracks) - min(track.start for track in tracks),
-            window_start=start,
-            window_length=length,
+            duration=media.end - media.start,
+            video=describe_video(media.video, pictures[0]) if media.video and pictures else None,
+            audio=describe_audio(media.audio) if media.audio and sound else None,
+        )
+
+
+def make_clip(
+    window: Window,
+    sound: Sound | None,
+    *,
+    container: str,
+    duration: float,
+    video: VideoTrack | None,
+    audio: AudioTrack | None,
+) -> Clip:
+    """A clip of one window.
+
+    Args:
+        window: The window.
+        sound: Its sound.
+        container: FFmpeg's name of the container.
+        duration: Length of the clip, in seconds.
+        video: The video track, if any.
+        audio: The audio track, if any.
+    """
+    return Clip(
+        frames=window.frames,
+        log_mel=window.log_mel,
+        present=window.present,
+        waveform=np.zeros(WINDOW_SAMPLES, np.float32) if sound is None or sound.silent else sound.waveform,
+        report=ClipReport(
+            container=container,
+            duration=duration,
+            window_start=window.start,
+            window_length=window.length,
             video=video,
             audio=audio,
-            face=face,
-            missing=missing,
-        )
-    heard = "audio" not in missing
-    return Clip(
-        frames=FRAMES.zeros()[0] if frames is None else frames,
-        log_mel=log_mel(waveform) if heard else LOG_MEL.zeros()[0],
-        present=np.array([frames is not None, heard]),
-        waveform=waveform,
-        report=report,
+            face=window.face,
+            quality=window.quality,
+            missing=window.missing,
+        ),
     )
+
+
+def read_video(track: Track | None, times: list[float], spending: Spending, missing: dict[str, str]) -> list[Picture]:
+    """The frames on display at given times, or none, with the reason added to `missing`."""
+    if track is None:
+        return []
+    pictures = list(read_pictures(track, times, spending))
+    if not pictures:
+        missing["video"] = f"The video track ({track.codec}) could not be decoded."
+    return pictures
+
+
+def read_audio(
+    track: Track | None, start: float, length: float, spending: Spending, missing: dict[str, str]
+) -> Sound | None:
+    """The sound of a part of a clip, or None, with the reason added to `missing`."""
+    if track is None:
+        return None
+    sound = read_sound(track, start, length, spending)
+    if sound is None:
+        missing["audio"] = f"The audio track ({track.codec}) could not be decoded."
+    return sound
 
 
 def _window(media: Media) -> tuple[float, float]:
     """Start and length of the window, in seconds of presentation time."""
-    tracks = [track for track in (media.video, media.audio) if track is not None]
-    shared_start = max(track.start for track in tracks)
-    shared_end = min(track.end for track in tracks)
-    last_end = max(track.end for track in tracks)
+    shared_start = media.shared_start
+    shared_end = min(track.end for track in media.tracks)
     if shared_end - shared_start < WINDOW_SECONDS:
-        shared_end = max(shared_end, min(last_end, shared_start + WINDOW_SECONDS))
-    length = min(WINDOW_SECONDS, max(shared_end - shared_start, _SHORTEST_WINDOW))
+        shared_end = max(shared_end, min(media.end, shared_start + WINDOW_SECONDS))
+    length = min(WINDOW_SECONDS, max(shared_end - shared_start, SHORTEST_WINDOW))
     return (shared_start + shared_end - length) / 2, length
-
-
-def _read_video(
-    track: Track | None, start: float, length: float, crop: CropMode, missing: dict[str, str]
-) -> tuple[npt.NDArray[np.uint8] | None, VideoTrack | None, FaceBox | None]:
-    if track is None:
-        return None, None, None
-    pictures = read_pictures(track, sample_times(start, length))
-    if not pictures:
-        missing["video"] = f"The video track ({track.codec}) could not be decoded."
-        return None, None, None
-    first = pictures[0]
-    face = find_face(pictures) if crop == "face" else None
-    region = crop_square(face, first.width, first.height) if crop == "face" else None
-    found = VideoTrack(track.codec, first.width, first.height, frame_rate(track), 90 * first.quarter_turns)
-    return np.stack([picture.resized(region) for picture in pictures]), found, face
-
-
-def _read_audio(
-    track: Track | None, start: float, length: float, missing: dict[str, str]
-) -> tuple[npt.NDArray[np.float32], AudioTrack | None]:
-    silence = np.zeros(WINDOW_SAMPLES, np.float32)
-    if track is None:
-        return silence, None
-    waveform = read_waveform(track, start, length)
-    if waveform is None:
-        missing["audio"] = f"The audio track ({track.codec}) could not be decoded."
-        return silence, None
-    context = track.stream.codec_context
-    found = AudioTrack(track.codec, context.sample_rate, len(context.layout.channels))
-    if np.abs(waveform).max() < SILENCE_PEAK:
-        missing["audio"] = "The audio track is silent."
-        return silence, found
-    return waveform, found

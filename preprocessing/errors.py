@@ -64,3 +64,45 @@ class DamagedMediaError(MediaError):
     """The container opened, but nothing in it could be decoded."""
 
     code = "damaged_media"
+
+
+class SampledFramesError(MediaError):
+    """The frames that were sampled by a client are not those that are expected."""
+
+    code = "bad_sampled_frames"
+
+
+class SampledAudioError(MediaError):
+    """The sound that was sampled by a client is not what is expected."""
+
+    code = "bad_sampled_audio"
+
+
+class ClipTooLongError(MediaError):
+    """The clip lasts longer than the limit."""
+
+    code = "clip_too_long"
+
+
+class TooManyPixelsError(MediaError):
+    """A frame has more pixels than the limit."""
+
+    code = "too_many_pixels"
+
+
+class TooManyFramesError(MediaError):
+    """More video frames would have to be decoded than the limit."""
+
+    code = "too_many_frames"
+
+
+class TooManySamplesError(MediaError):
+    """More audio samples would have to be decoded than the limit."""
+
+    code = "too_many_audio_samples"
+
+
+class TooManyTracksError(MediaError):
+    """The file has more tracks than the limit."""
+
+    code = "too_many_tracks"

@@ -15,7 +15,8 @@ import cv2
 import numpy as np
 from cv2.data import haarcascades
 
-from preprocessing.video import Picture, Square
+from preprocessing.contract import CropMode
+from preprocessing.video import Picture, Square, UInt8Array
 
 CROP_FACTOR: Final = 1.1
 """Side of the crop over side of the detected box: room for an open mouth, and close to the faces of FER2013, on
@@ -42,6 +43,21 @@ class FaceBox:
     top: float
     width: float
     height: float
+
+
+def cut_frames(pictures: Sequence[Picture], crop: CropMode) -> tuple[UInt8Array, FaceBox | None]:
+    """The frames of one window as the contract's tensor.
+
+    Args:
+        pictures: The window's eight frames in order.
+        crop: `face` cuts a square around the face; `none` squeezes the whole frame.
+
+    Returns:
+        uint8 [8, 112, 112, 3] RGB, and the face, None where none was found or looked for.
+    """
+    face = find_face(pictures) if crop == "face" else None
+    region = crop_square(face, pictures[0].width, pictures[0].height) if crop == "face" else None
+    return np.stack([picture.resized(region) for picture in pictures]), face
 
 
 def find_face(pictures: Sequence[Picture]) -> FaceBox | None:

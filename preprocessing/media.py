@@ -23,6 +23,7 @@ from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from preprocessing.errors import DamagedMediaError, EmptyMediaError, NoTracksError, UnsupportedMediaError
+from preprocessing.limits import MediaLimits
 
 DEMUXERS: Final = ("mov", "matroska", "avi", "wav", "flac")
 """FFmpeg demuxers that may touch a clip; all others, playlists among them, are refused."""
@@ -69,6 +70,26 @@ class Media:
     audio: Track | None
     missing: dict[str, str]
 
+    @property
+    def tracks(self) -> list[Track]:
+        """The tracks that can be decoded, at least one."""
+        return [track for track in (self.video, self.audio) if track is not None]
+
+    @property
+    def start(self) -> float:
+        """First presentation time, in seconds."""
+        return min(track.start for track in self.tracks)
+
+    @property
+    def end(self) -> float:
+        """Last presentation time, in seconds."""
+        return max(track.end for track in self.tracks)
+
+    @property
+    def shared_start(self) -> float:
+        """Presentation time from which on all tracks have begun, in seconds."""
+        return max(track.start for track in self.tracks)
+
 
 def packet_time(packet: Packet[Any]) -> float:
     """Presentation time in seconds; decoding time where the container, like AVI, knows no other."""
@@ -82,13 +103,14 @@ def packet_duration(packet: Packet[Any]) -> float:
 
 
 @contextmanager
-def open_media(source: bytes | Path) -> Iterator[Media]:
+def open_media(source: bytes | Path, limits: MediaLimits) -> Iterator[Media]:
     """Demux a clip; its tracks can be decoded while the context is open.
 
     The format is decided by content alone: FFmpeg sees neither a file name nor a way to open another file.
 
     Args:
         source: The file's bytes or its path.
+        limits: How much of it is read.
 
     Yields:
         The tracks that can be decoded, at least one.
@@ -98,6 +120,8 @@ def open_media(source: bytes | Path) -> Iterator[Media]:
         UnsupportedMediaError: The content is none of `FORMATS`.
         DamagedMediaError: The content starts like one of `FORMATS` but cannot be opened.
         NoTracksError: There is no track that can be decoded.
+        TooManyTracksError: There are more tracks than the limit.
+        ClipTooLongError: The packets last longer than the limit.
     """
     data = source.read_bytes() if isinstance(source, Path) else source
     if not data:
@@ -111,7 +135,10 @@ def open_media(source: bytes | Path) -> Iterator[Media]:
             ) from error
         raise UnsupportedMediaError(f"The file is not a media file of a known format; expected {FORMATS}.") from error
     with container:
-        yield _demux(container)
+        limits.check_tracks(len(container.streams))
+        media = _demux(container)
+        limits.check_duration(media.end - media.start)
+        yield media
 
 
 def _looks_supported(data: bytes) -> bool:

@@ -20,6 +20,7 @@ from av.packet import Packet
 from av.video.frame import VideoFrame
 
 from preprocessing.contract import FRAME_COUNT, FRAME_SIZE
+from preprocessing.limits import Spending
 from preprocessing.media import Track, packet_time
 
 UInt8Array = npt.NDArray[np.uint8]
@@ -46,14 +47,16 @@ class Picture:
 
     Attributes:
         frame: PyAV's frame, as stored in the file.
+        quarter_turns: Counter-clockwise quarter turns that make the frame upright, 0 to 3.
     """
 
     frame: VideoFrame
+    quarter_turns: int
 
-    @property
-    def quarter_turns(self) -> int:
-        """Counter-clockwise quarter turns that make the frame upright, 0 to 3, from the file's display matrix."""
-        return round(self.frame.rotation / 90) % 4
+    @classmethod
+    def of(cls, frame: VideoFrame) -> Picture:
+        """The picture of a frame, to be turned as the file's display matrix says."""
+        return cls(frame, round(frame.rotation / 90) % 4)
 
     @property
     def width(self) -> int:
@@ -68,6 +71,14 @@ class Picture:
     def rgb(self) -> UInt8Array:
         """The upright frame, uint8 [height, width, 3] RGB."""
         return np.rot90(self.frame.to_ndarray(format="rgb24"), self.quarter_turns)
+
+    def reduced(self, pixels: int) -> Picture:
+        """This picture, or a smaller one where it has more pixels than that."""
+        scale = (pixels / (self.frame.width * self.frame.height)) ** 0.5
+        if scale >= 1:
+            return self
+        width, height = (max(1, int(side * scale)) for side in (self.frame.width, self.frame.height))
+        return Picture(self.frame.reformat(width, height, interpolation="AREA"), self.quarter_turns)
 
     def grey(self, longest_side: int) -> UInt8Array:
         """The upright frame in grey, reduced so that its longest side is at most `longest_side` pixels.
@@ -111,7 +122,7 @@ def sample_times(start: float, length: float) -> list[float]:
     return [start + (part + 0.5) * length / FRAME_COUNT for part in range(FRAME_COUNT)]
 
 
-def read_pictures(track: Track, times: Sequence[float]) -> list[Picture]:
+def read_pictures(track: Track, times: Sequence[float], spending: Spending) -> Iterator[Picture]:
     """The frames on display at given times: for each, the last one presented at or before it.
 
     A time before the first frame gives the first frame, a time after the last frame the last one.
@@ -119,22 +130,28 @@ def read_pictures(track: Track, times: Sequence[float]) -> list[Picture]:
     Args:
         track: The video track.
         times: Presentation times in seconds, ascending.
+        spending: Counts what is decoded.
 
-    Returns:
-        As many pictures as times, or none where nothing could be decoded.
+    Yields:
+        As many pictures as times, each as soon as it is known, or none where nothing could be decoded.
+
+    Raises:
+        TooManyPixelsError: A frame is larger than the limit.
+        TooManyFramesError: More frames than the limit would have to be decoded.
     """
-    pictures: list[Picture] = []
-    shown: Picture | None = None
+    given = 0
+    shown: VideoFrame | None = None
     for frame in _decode(track, times[0]):
-        picture = Picture(frame)
-        while len(pictures) < len(times) and shown is not None and times[len(pictures)] < frame.time:
-            pictures.append(shown)
-        shown = picture
-        if len(pictures) == len(times):
-            break
+        spending.add_frame(frame.width, frame.height)
+        while shown is not None and times[given] < frame.time:
+            yield Picture.of(shown)
+            given += 1
+            if given == len(times):
+                return
+        shown = frame
     if shown is not None:
-        pictures += [shown] * (len(times) - len(pictures))
-    return pictures
+        for _ in times[given:]:
+            yield Picture.of(shown)
 
 
 def frame_rate(track: Track) -> float | None:

@@ -1,6 +1,6 @@
 """Clips that do to a decode worker what hostile media would, each by the fault that its bytes name.
 
-The task lives here and not in the gateway: a product has no switch that breaks it.
+They live here and not in the gateway: a product has no switch that breaks it.
 """
 
 from __future__ import annotations
@@ -10,11 +10,9 @@ import os
 import signal
 import time
 from pathlib import Path
+from typing import Any
 
-from gateway import decode_worker as worker
-from gateway.decode_worker import Decoded
-from preprocessing.clip import Clip, read_clip
-from preprocessing.contract import CropMode
+from gateway.decode_worker import Performed, Task, perform
 
 HANG = b"FAULT hang"
 SPIN = b"FAULT spin"
@@ -26,16 +24,15 @@ WRITE = b"FAULT write "
 OPEN_FILES = b"FAULT open files"
 
 
-def misbehave(data: bytes, crop: CropMode) -> Decoded:
-    """Decode a clip in a worker; where its bytes name a fault, that strikes inside the decoder."""
-    setattr(worker, "read_clip", _read_clip)  # noqa: B010 (mypy sees no such export)
-    return worker.decode_clip(data, crop)
+def misbehave(task: Task[Any], args: tuple[Any, ...]) -> Performed[Any]:
+    """Run a task in a worker; where the bytes it is given name a fault, that strikes inside of it."""
+    return perform(_run_or_fail, (task, *args))
 
 
-def _read_clip(source: bytes, *, crop: CropMode) -> Clip:
-    if source.startswith(b"FAULT"):
-        _commit(source)
-    return read_clip(source, crop=crop)
+def _run_or_fail(task: Task[Any], *args: Any) -> Any:
+    if isinstance(args[0], bytes) and args[0].startswith(b"FAULT"):
+        _commit(args[0])
+    return task(*args)
 
 
 def _commit(data: bytes) -> None:

@@ -17,8 +17,8 @@ import uvicorn
 from fastapi import FastAPI
 
 from gateway.app import create_app
-from gateway.decode_worker import decode_clip
-from gateway.decoding import DecodeTask
+from gateway.decode_worker import perform as perform_task
+from gateway.decoding import Perform
 from gateway.server import server_config
 from gateway.services import Services
 from gateway.settings import Settings
@@ -42,13 +42,13 @@ def wait_until(condition: Callable[[], bool], what: str, patience: float = PATIE
 
 
 @contextmanager
-def running_gateway(settings: Settings, decode_task: DecodeTask = decode_clip) -> Iterator[httpx.Client]:
+def running_gateway(settings: Settings, perform: Perform = perform_task) -> Iterator[httpx.Client]:
     """A gateway in a thread, behind a real uvicorn; ready as soon as its lifespan has started.
 
     Yields:
         A client of it; the application is its attribute `app`.
     """
-    app = create_app(settings, decode_task)
+    app = create_app(settings, perform)
     with running_app(app) as client:
         yield client
 

@@ -107,9 +107,11 @@ def test_workers_killed_again_and_again_cost_nothing_but_their_own_clips(clip: b
     killer = threading.Thread(target=kill_workers)
     with running_gateway(settings_for_tests(decode_workers=2, **PATIENT)) as gateway, ThreadPoolExecutor(4) as threads:
         killer.start()
-        responses = list(threads.map(lambda _: send(gateway, clip), range(24)))
-        ended.set()
-        killer.join()
+        try:
+            responses = list(threads.map(lambda _: send(gateway, clip), range(24)))
+        finally:
+            ended.set()
+            killer.join()
         assert send(gateway, clip).status_code == 200
     codes = {response.json()["error"]["code"] for response in responses if response.status_code != 200}
     assert codes <= {"decode_worker_lost"}

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from gateway.decode_worker import decode_clip
+from gateway.decode_worker import perform
 from gateway.services import make_services
 from gateway.settings import Settings
 from tests.k8s.rendering import of_kind, rendered
@@ -56,7 +56,7 @@ def metrics_of(query: str) -> set[str]:
 @pytest.fixture(scope="module")
 def exposed(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
     """Samples of a gateway and of a real Triton that have each answered something, and what the rules record."""
-    services = make_services(Settings(mock=True), decode_clip)
+    services = make_services(Settings(mock=True), perform)
     services.metrics.count_request(method="POST", route="/predict", status=503, code="model_unavailable")
     services.metrics.observe_stages({"total": 0.2})
     with serving(write_repository(tmp_path_factory.mktemp("models"), STANDIN)) as server:

@@ -23,7 +23,9 @@ class Drawn:
         container: FFmpeg's muxer.
         video_codec: Encoder of the video track; None leaves the track out.
         audio_codec: Encoder of the audio track; None leaves the track out.
-        frame_times: Presentation times in milliseconds; frame i shows `drawing(i)`.
+        frame_times: Presentation times in milliseconds; frame i shows `drawing(i)`, counted from `first_drawing`;
+            after 100 of them they repeat.
+        first_drawing: Which drawing the first frame shows.
         width: Frame width in pixels.
         height: Frame height in pixels.
         sample_rate: Audio samples per second.
@@ -39,6 +41,7 @@ class Drawn:
     video_codec: str | None = "ffv1"
     audio_codec: str | None = "pcm_s16le"
     frame_times: Sequence[int] = field(default_factory=lambda: range(0, 3000, 40))
+    first_drawing: int = 0
     width: int = 160
     height: int = 120
     sample_rate: int = 48_000
@@ -98,8 +101,8 @@ def draw(**changes: Any) -> bytes:
 
 
 def _draw_video(container: Any, stream: Any, clip: Drawn) -> None:
-    for index, time in enumerate(clip.frame_times):
-        frame = av.VideoFrame.from_ndarray(drawing(index, clip.width, clip.height), format="rgb24")
+    for index, time in enumerate(clip.frame_times, clip.first_drawing):
+        frame = av.VideoFrame.from_ndarray(drawing(index % 100, clip.width, clip.height), format="rgb24")
         frame.pts, frame.time_base = int(time), Fraction(1, 1000)
         container.mux(stream.encode(frame))
     container.mux(stream.encode(None))

@@ -1,0 +1,121 @@
+"""The pool runs each kind of task in an isolated worker, with the same limits, deadlines and errors."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import pickle
+import wave
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+import numpy as np
+import pytest
+
+from gateway.deadline import Deadline
+from gateway.decode_worker import decode_clip, decode_sampled, decode_timeline, perform
+from gateway.decoding import DecodePool, Perform
+from gateway.errors import DeadlineExceededError, DecodeTimeoutError, DecodeWorkerLostError
+from preprocessing.clip import read_clip
+from preprocessing.errors import (
+    ClipTooLongError,
+    EmotionError,
+    MediaError,
+    SampledAudioError,
+    TooManyFramesError,
+    UnsupportedMediaError,
+)
+from preprocessing.limits import MediaLimits
+from preprocessing.timeline import read_timeline
+from tests.gateway import faults
+from tests.gateway.running import settings_for_tests
+from tests.support.clips import noise
+
+LIMITS = MediaLimits()
+PATIENT = Deadline.after(3600)
+
+T = TypeVar("T")
+
+
+def in_pool(work: Callable[[DecodePool], Awaitable[T]], perform_task: Perform = perform, **settings: Any) -> T:
+    """Do something with a running pool."""
+
+    async def run() -> T:
+        pool = DecodePool(settings_for_tests(**settings), perform_task)
+        await pool.start()
+        try:
+            return await work(pool)
+        finally:
+            await pool.stop()
+
+    return asyncio.run(run())
+
+
+def wav() -> bytes:
+    buffer = io.BytesIO()
+    with wave.open(buffer, "wb") as file:
+        file.setparams((1, 2, 16_000, 0, "NONE", ""))
+        file.writeframes((noise(1.0, 16_000) * 32767).astype("<i2").tobytes())
+    return buffer.getvalue()
+
+
+def test_each_task_returns_what_its_reader_returns(clip: bytes) -> None:
+    async def work(pool: DecodePool) -> None:
+        decoded = await pool.run(decode_clip, clip, "face", LIMITS, deadline=PATIENT)
+        np.testing.assert_array_equal(decoded.value.frames, read_clip(clip).frames)
+        timeline = await pool.run(decode_timeline, clip, 0.5, 60.0, "face", LIMITS, deadline=PATIENT)
+        np.testing.assert_array_equal(timeline.value.tensors()["log_mel"], read_timeline(clip).tensors()["log_mel"])
+        sampled = await pool.run(decode_sampled, (), wav(), "face", LIMITS, deadline=PATIENT)
+        assert sampled.value.present.tolist() == [False, True]
+        for result in (decoded, timeline, sampled):
+            assert result.seconds > 0
+            assert result.queue_seconds >= 0
+
+    in_pool(work)
+
+
+def test_errors_of_each_task_come_back_as_they_were_raised(clip: bytes) -> None:
+    few = MediaLimits(frames=10)
+
+    async def work(pool: DecodePool) -> None:
+        for expected, task, args in (
+            (UnsupportedMediaError, decode_clip, (b"a letter", "face", LIMITS)),
+            (TooManyFramesError, decode_clip, (clip, "face", few)),
+            (ClipTooLongError, decode_timeline, (clip, 0.5, 1.0, "face", LIMITS)),
+            (TooManyFramesError, decode_timeline, (clip, 0.5, 60.0, "face", few)),
+            (SampledAudioError, decode_sampled, ((), b"no sound", "face", LIMITS)),
+        ):
+            with pytest.raises(expected):
+                await pool.run(task, *args, deadline=PATIENT)
+
+    in_pool(work)
+
+
+def test_a_task_may_have_a_limit_of_its_own() -> None:
+    async def work(pool: DecodePool) -> None:
+        with pytest.raises(DecodeTimeoutError, match=r"within 0\.5 s, the limit"):
+            await pool.run(decode_clip, faults.HANG, "face", LIMITS, deadline=PATIENT, timeout=0.5)
+
+    in_pool(work, faults.misbehave, decode_timeout=60.0)
+
+
+def test_a_crash_in_a_timeline_costs_that_one(clip: bytes) -> None:
+    async def work(pool: DecodePool) -> None:
+        with pytest.raises(DecodeWorkerLostError):
+            await pool.run(decode_timeline, faults.CRASH, 0.5, 60.0, "face", LIMITS, deadline=PATIENT)
+        with pytest.raises(DeadlineExceededError):
+            await pool.run(decode_timeline, faults.HANG, 0.5, 60.0, "face", LIMITS, deadline=Deadline.after(0.5))
+        result = await pool.run(decode_timeline, clip, 0.5, 60.0, "face", LIMITS, deadline=PATIENT)
+        assert len(result.value.windows) == 1
+
+    in_pool(work, faults.misbehave)
+
+
+def test_every_error_of_media_survives_the_way_out_of_a_worker() -> None:
+    def subclasses(base: type[EmotionError]) -> set[type[EmotionError]]:
+        return set(base.__subclasses__()).union(*(subclasses(each) for each in base.__subclasses__()))
+
+    for kind in subclasses(MediaError):
+        if kind.__module__.startswith("preprocessing"):
+            error = pickle.loads(pickle.dumps(kind("The clip is odd.")))  # noqa: S301 (written a moment ago)
+            assert (type(error), error.message) == (kind, "The clip is odd.")
