@@ -1,8 +1,7 @@
 """API keys: made here, kept as hashes only, compared in constant time.
 
 Keys are random and long, so that a plain SHA-256 cannot be turned around; a slow password hash would only cost time.
-Several keys may be valid at once, so that one can be replaced without an interruption. Where the gateway listens on
-loopback only, keys are optional; elsewhere it does not start without them, unless told to.
+Several keys may be valid at once, so that one can be replaced without an interruption.
 """
 
 from __future__ import annotations
@@ -10,13 +9,11 @@ from __future__ import annotations
 import argparse
 import hashlib
 import hmac
-import ipaddress
 import re
 import secrets
 from collections.abc import Sequence
 
 from gateway.errors import InsecureSettingsError
-from gateway.settings import Settings
 
 _ENTRY = re.compile(r"([A-Za-z0-9_-]{1,40}):([0-9a-f]{64})")
 
@@ -66,30 +63,6 @@ class KeyRing:
         found = hash_key(key)
         names = [name for name, known in self._hashes if hmac.compare_digest(found, known)]
         return names[0] if names else None
-
-
-def make_key_ring(settings: Settings) -> KeyRing:
-    """The keys of the settings, which must be safe for the address that the gateway listens on.
-
-    Raises:
-        InsecureSettingsError: The address can be reached by other machines, and no key is set.
-    """
-    ring = KeyRing(settings.api_keys)
-    if ring.is_empty and not settings.allow_anonymous and not _is_loopback(settings.host):
-        raise InsecureSettingsError(
-            f"The gateway would listen on {settings.host}, which other machines may reach, and anybody could use it: "
-            "set EMO_API_KEYS (`python -m gateway.keys <name>` makes a key), or EMO_ALLOW_ANONYMOUS=1 if that is meant."
-        )
-    return ring
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def main() -> None:

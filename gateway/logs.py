@@ -15,6 +15,8 @@ from typing import Any
 request_id_of_task: ContextVar[str | None] = ContextVar("request_id", default=None)
 """The id of the request that the current task works for."""
 
+_TALKATIVE = ("uvicorn.access", "httpx", "httpcore", "grpc", "asyncio", "python_multipart", "limits", "libav")
+
 _STANDARD_FIELDS = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "color_message"}
 
 
@@ -52,6 +54,7 @@ def configure_logging(level: str) -> None:
             "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json"}},
             "root": {"level": level.upper(), "handlers": ["stderr"]},
             # The gateway logs each request itself, without its query and its client's address.
-            "loggers": {"uvicorn.access": {"level": "WARNING"}},
+            # Libraries tell, at lower levels, what they send and parse: addresses, headers, bytes of bodies.
+            "loggers": {name: {"level": "ERROR"} for name in _TALKATIVE},
         }
     )

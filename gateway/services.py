@@ -12,7 +12,8 @@ from fastapi import Depends, Request
 
 from gateway.decoding import DecodePool, Perform
 from gateway.explanation import Explainer
-from gateway.keys import KeyRing, make_key_ring
+from gateway.exposure import check_exposure
+from gateway.keys import KeyRing
 from gateway.metrics import Metrics
 from gateway.predictors import Predictor, make_predictor
 from gateway.rate_limits import RateLimits
@@ -86,7 +87,7 @@ def make_services(settings: Settings, perform: Perform) -> Services:
         InsecureSettingsError: The settings would let anybody in.
         MissingTracingError: The settings want traces, and OpenTelemetry is not installed.
     """
-    keys = make_key_ring(settings)
+    check_exposure(settings)
     pool = DecodePool(settings, perform)
     predictor = make_predictor(settings)
     readiness = Readiness(settings, predictor, pool)
@@ -99,7 +100,7 @@ def make_services(settings: Settings, perform: Perform) -> Services:
         pool=pool,
         predictor=predictor,
         readiness=readiness,
-        keys=keys,
+        keys=KeyRing(settings.api_keys),
         rate_limits=rate_limits,
         upload_memory=upload_memory,
         explainer=explainer,

@@ -238,7 +238,10 @@ class Settings(BaseSettings):
     )
     cors_origins: CommaSeparated = Field(
         default_factory=list,
-        description="Origins, between commas, whose pages may call the API; the default is the local recorder's.",
+        description=(
+            "Origins, between commas, whose pages may call the API; the default is the local recorder's. `*` allows "
+            "all, in mock mode or on loopback only."
+        ),
     )
     otlp_endpoint: Address = Field(
         default=None,

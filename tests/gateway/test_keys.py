@@ -9,13 +9,11 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from gateway.app import create_app
 from gateway.errors import InsecureSettingsError
 from gateway.keys import KeyRing, hash_key, make_key
-from tests.gateway.running import refused_start, running_gateway, settings_for_tests
+from tests.gateway.running import running_gateway, settings_for_tests
 
 KEYS = {"recorder": make_key(), "batch-job": make_key()}
-EVERYWHERE = "0.0.0.0"  # noqa: S104 (nothing is bound: this is what must be refused)
 ENTRIES = [f"{name}:{hash_key(key)}" for name, key in KEYS.items()]
 
 
@@ -74,26 +72,6 @@ def test_name_of_the_caller_is_logged_and_its_key_is_not(
     written = " ".join(str(vars(record)) for record in caplog.records)
     assert KEYS["batch-job"] not in written
     assert "emo_wrong" not in written
-
-
-@pytest.mark.parametrize("host", [EVERYWHERE, "::", "192.0.2.1", "gateway.example"])
-def test_other_machines_may_not_call_without_keys(host: str) -> None:
-    with pytest.raises(InsecureSettingsError, match="EMO_API_KEYS"):
-        create_app(settings_for_tests(host=host))
-    create_app(settings_for_tests(host=host, api_keys=ENTRIES))
-    create_app(settings_for_tests(host=host, allow_anonymous=True))
-
-
-@pytest.mark.parametrize("host", ["127.0.0.1", "127.1.2.3", "::1", "localhost"])
-def test_loopback_needs_no_keys(host: str) -> None:
-    create_app(settings_for_tests(host=host))
-
-
-def test_process_refuses_in_one_sentence() -> None:
-    code, output = refused_start("--host", EVERYWHERE, "--port", "0", EMO_MOCK="1")
-    assert code == 1
-    assert output.count("\n") == 1
-    assert "python -m gateway.keys" in output
 
 
 @pytest.mark.parametrize("entry", ["emo_plain", "name:emo_plain", f"two words:{'0' * 64}", f"name:{'G' * 64}"])

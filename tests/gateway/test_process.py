@@ -147,9 +147,9 @@ def test_gateway_that_drains_is_unready_and_takes_nothing_new(clip: bytes) -> No
         assert client.get("/health").status_code == 200
 
 
-def test_log_is_json_with_request_ids_and_without_names(clip: bytes) -> None:
+def test_log_is_json_with_request_ids_and_without_names_and_content(clip: bytes) -> None:
     [port] = free_ports(1)
-    command = [sys.executable, "-m", "gateway", "--port", str(port), "--mock"]
+    command = [sys.executable, "-m", "gateway", "--port", str(port), "--mock", "--log-level", "debug"]
     with subprocess.Popen(command, env=environment(), stderr=subprocess.PIPE, text=True) as process:
         with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=20) as client:
 
@@ -160,8 +160,12 @@ def test_log_is_json_with_request_ids_and_without_names(clip: bytes) -> None:
                     return False
 
             wait_until(answered, "ready")
-            client.post("/predict?who=somebody", files={"file": ("holiday.webm", clip)}, headers={"X-Request-ID": "r1"})
-            client.post("/predict", files={"file": ("holiday.webm", b"text")}, headers={"X-Request-ID": "r2"})
+            files = {"file": ("holiday.webm", clip)}
+            answer = client.post("/predict?who=somebody", files=files, headers={"X-Request-ID": "r1"}).json()
+            client.post("/predict", files={"file": ("holiday.webm", b"dear diary")}, headers={"X-Request-ID": "r2"})
+            client.post("/predict", files={"holiday": ("a", b"dear diary")})
+            form = {"Content-Type": "multipart/form-data; boundary=x"}
+            client.post("/predict", content=b"dear diary, this is no form", headers=form)
         process.send_signal(signal.SIGTERM)
         _, output = process.communicate(timeout=20)
     lines = [json.loads(line) for line in output.splitlines()]
@@ -169,5 +173,10 @@ def test_log_is_json_with_request_ids_and_without_names(clip: bytes) -> None:
     assert (by_id["r1"]["route"], by_id["r1"]["status"]) == ("/predict", 200)
     assert by_id["r2"]["status"] == 422
     assert any(line.get("code") == "unsupported_media" and line["request_id"] == "r2" for line in lines)
-    assert "holiday" not in output
-    assert "somebody" not in output
+    for private in (
+        "holiday.webm",
+        "somebody",
+        "diary",
+        *(text for text in map(str, answer["probs"]) if len(text) > 5),
+    ):
+        assert private not in output
