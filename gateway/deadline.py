@@ -13,10 +13,12 @@ class Deadline:
     Attributes:
         seconds: How long after its start the deadline is, for messages.
         expires: The point, on the clock of `time.monotonic`.
+        is_requests: Whether it ends the whole request, and not one stage of it.
     """
 
     seconds: float
     expires: float
+    is_requests: bool = False
 
     @classmethod
     def after(cls, seconds: float) -> Deadline:

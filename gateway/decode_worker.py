@@ -29,6 +29,7 @@ from preprocessing.face import largest_face
 from preprocessing.limits import MediaLimits
 from preprocessing.log_mel import log_mel
 from preprocessing.sampled import read_sampled
+from preprocessing.stopwatch import measured
 from preprocessing.timeline import Timeline, read_timeline
 
 T = TypeVar("T")
@@ -59,10 +60,12 @@ class Performed(Generic[T]):
     Attributes:
         value: What the task returned.
         seconds: Time that the worker took, in seconds.
+        parts: Parts of it by name, in seconds: `crop` and `mel`.
     """
 
     value: T
     seconds: float
+    parts: dict[str, float]
 
 
 @dataclass(frozen=True)
@@ -128,7 +131,9 @@ def perform(task: Task[T], args: tuple[Any, ...]) -> Performed[T]:
     _allow_cpu_seconds(limits.cpu_seconds)
     begin = time.perf_counter()
     try:
-        return Performed(task(*args), time.perf_counter() - begin)
+        with measured() as parts:
+            value = task(*args)
+        return Performed(value, time.perf_counter() - begin, parts)
     except EmotionError:
         raise
     except MemoryError:

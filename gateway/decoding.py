@@ -28,6 +28,7 @@ from gateway.errors import (
     DecodeWorkerLostError,
     OverloadedError,
 )
+from gateway.metrics import Metrics
 from gateway.settings import Settings
 from gateway.tracing import span
 from preprocessing.errors import EmotionError
@@ -70,14 +71,16 @@ class DecodePool:
         capacity: Most of them.
     """
 
-    def __init__(self, settings: Settings, perform: Perform = perform) -> None:
+    def __init__(self, settings: Settings, metrics: Metrics, perform: Perform = perform) -> None:
         """Prepare a pool; `start` starts its workers.
 
         Args:
             settings: Number of workers and their limits.
+            metrics: Takes note of the parts of decoding.
             perform: How a worker runs a task. Tests pass one that misbehaves.
         """
         self._settings = settings
+        self._metrics = metrics
         self._perform = perform
         self._limits = WorkerLimits(settings.decode_memory, settings.decode_cpu_seconds, settings.decode_open_files)
         self._context = multiprocessing.get_context("spawn" if sys.platform == "win32" else "forkserver")
@@ -141,6 +144,7 @@ class DecodePool:
                 done = await self._run((task, args), deadline, timeout or self._settings.decode_timeout)
         finally:
             self.admitted -= 1
+        self._metrics.observe_stages(done.parts)
         return DecodeResult(done.value, done.seconds, time.perf_counter() - begin - done.seconds)
 
     async def _run(self, work: _Work, deadline: Deadline, timeout: float) -> Performed[Any]:

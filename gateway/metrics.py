@@ -42,7 +42,7 @@ class Metrics:
         )
         self._stages = Histogram(
             "emotion_stage_seconds",
-            "Time of a prediction by stage: upload, queue, decode, inference, total.",
+            "Time of a prediction by stage: upload, queue, decode (of it crop and mel), inference, total.",
             ["stage"],
             buckets=_SECONDS,
             registry=self._registry,

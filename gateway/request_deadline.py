@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Final
 
 from fastapi import Depends, Header
@@ -35,7 +35,8 @@ class RequestDeadline:
         return self._within(self.settings.request_deadline)
 
     def _within(self, seconds: float) -> Deadline:
-        return Deadline.after(seconds) if self.asked is None else self.asked.within(seconds)
+        own = replace(Deadline.after(seconds), is_requests=True)
+        return own if self.asked is None else min(own, self.asked, key=lambda deadline: deadline.expires)
 
 
 async def _request_deadline(
@@ -53,7 +54,9 @@ async def _request_deadline(
         ),
     ] = None,
 ) -> RequestDeadline:
-    return RequestDeadline(services.settings, None if seconds is None else Deadline.after(seconds))
+    return RequestDeadline(
+        services.settings, None if seconds is None else replace(Deadline.after(seconds), is_requests=True)
+    )
 
 
 RequestDeadlineDependency = Annotated[RequestDeadline, Depends(_request_deadline)]

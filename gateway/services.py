@@ -88,12 +88,12 @@ def make_services(settings: Settings, perform: Perform) -> Services:
         MissingTracingError: The settings want traces, and OpenTelemetry is not installed.
     """
     check_exposure(settings)
-    pool = DecodePool(settings, perform)
+    metrics = Metrics()
+    pool = DecodePool(settings, metrics, perform)
     predictor = make_predictor(settings)
     readiness = Readiness(settings, predictor, pool)
     upload_memory = UploadMemory(settings.upload_memory)
     rate_limits = RateLimits(settings)
-    metrics = Metrics()
     explainer = Explainer(settings, metrics)
     services = Services(
         settings=settings,

@@ -14,6 +14,7 @@ from preprocessing.contract import FRAMES, LOG_MEL, PRESENT, CropMode
 from preprocessing.face import FaceBox, cut_frames
 from preprocessing.log_mel import log_mel
 from preprocessing.quality import Quality, measure
+from preprocessing.stopwatch import part
 from preprocessing.video import Picture
 
 
@@ -69,13 +70,16 @@ def make_window(
         crop: How frames are cut.
         missing: Why modalities are missing. Silence is added.
     """
-    frames, face = cut_frames(pictures, crop) if pictures else (None, None)
+    with part("crop"):
+        frames, face = cut_frames(pictures, crop) if pictures else (None, None)
     if sound is not None and sound.silent:
         missing = missing | {"audio": "The audio track is silent."}
     heard = sound is not None and not sound.silent
+    with part("mel"):
+        mel = log_mel(sound.waveform) if sound is not None and heard else LOG_MEL.zeros()[0]
     return Window(
         frames=FRAMES.zeros()[0] if frames is None else frames,
-        log_mel=log_mel(sound.waveform) if sound is not None and heard else LOG_MEL.zeros()[0],
+        log_mel=mel,
         present=np.array([frames is not None, heard]),
         start=start,
         length=length,

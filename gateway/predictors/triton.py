@@ -14,7 +14,7 @@ from tritonclient.grpc.aio import InferenceServerClient
 from tritonclient.utils import InferenceServerException
 
 from gateway.deadline import Deadline
-from gateway.errors import ModelUnavailableError
+from gateway.errors import DeadlineExceededError, ModelUnavailableError
 from gateway.predictors.base import (
     DEFAULT_CHOICE,
     ModelChoice,
@@ -30,7 +30,7 @@ from gateway.predictors.base import (
 from gateway.predictors.channel import CHANNEL_OPTIONS
 from gateway.tracing import span, trace_headers
 from preprocessing.contract import INPUTS, OUTPUTS
-from preprocessing.errors import ContractMismatchError
+from preprocessing.errors import ContractMismatchError, EmotionError
 
 logger = logging.getLogger(__name__)
 
@@ -159,10 +159,14 @@ class TritonPredictor:
             raise ModelUnavailableError("The gateway is stopping.")
         return self._client
 
-    def _late(self, deadline: Deadline) -> ModelUnavailableError:
+    def _late(self, deadline: Deadline) -> EmotionError:
+        if deadline.is_requests:
+            return DeadlineExceededError(
+                f"The model did not answer within {deadline.seconds:g} s, the limit for a whole request."
+            )
         return ModelUnavailableError(f"Triton did not answer within {deadline.seconds:g} s, the limit.")
 
-    def _away(self, error: InferenceServerException, deadline: Deadline, model: str) -> ModelUnavailableError:
+    def _away(self, error: InferenceServerException, deadline: Deadline, model: str) -> EmotionError:
         """The error that is ours for one of Triton or gRPC, whose own words may hold addresses: they go to the log."""
         status = str(error.status() or "").removeprefix("StatusCode.")
         words = error.message() or ""

@@ -16,6 +16,7 @@ from gateway.deadline import Deadline
 from gateway.decode_worker import decode_clip, decode_sampled, decode_timeline, perform
 from gateway.decoding import DecodePool, Perform
 from gateway.errors import DeadlineExceededError, DecodeTimeoutError, DecodeWorkerLostError
+from gateway.metrics import Metrics
 from preprocessing.clip import read_clip
 from preprocessing.errors import (
     ClipTooLongError,
@@ -41,7 +42,7 @@ def in_pool(work: Callable[[DecodePool], Awaitable[T]], perform_task: Perform = 
     """Do something with a running pool."""
 
     async def run() -> T:
-        pool = DecodePool(settings_for_tests(**settings), perform_task)
+        pool = DecodePool(settings_for_tests(**settings), Metrics(), perform_task)
         await pool.start()
         try:
             return await work(pool)

@@ -36,7 +36,7 @@ def test_requests_errors_and_stages_are_counted(clip: bytes) -> None:
     assert value(found, "emotion_requests_total", method="GET", route="", status="404") == 1
     assert value(found, "emotion_errors_total", code="unsupported_media") == 1
     assert value(found, "emotion_errors_total", code="not_found") == 1
-    for stage in ("upload", "queue", "decode", "inference", "total"):
+    for stage in ("upload", "queue", "decode", "crop", "mel", "inference", "total"):
         assert value(found, "emotion_stage_seconds_count", stage=stage) == 2
     assert value(found, "emotion_ready") == 1
     assert value(found, "emotion_decode_clips") == 0
