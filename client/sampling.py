@@ -41,7 +41,7 @@ class Sampling:
     def of_contract(cls, contract: Mapping[str, Any]) -> Self:
         """The part of `GET /contract` that is about sampled clips."""
         sampled = contract["sampled"]
-        return cls(int(sampled["frame_longest_side"]), int(sampled["jpeg_quality"]))
+        return cls(int(sampled["frame_longest_side"]), round(100 * sampled["jpeg_quality"]))
 
 
 @dataclass(frozen=True)

@@ -10,26 +10,26 @@ import numpy.typing as npt
 
 from gateway.certainty import is_uncertain
 from gateway.predictors import Prediction
-from gateway.schemas.predictions import ClipPrediction, FaceSchema, Modalities, TopLabel
+from gateway.schemas.predictions import ClipPrediction, FaceSchema, Modalities, QualitySchema, TopLabel
+from preprocessing.clip import Clip
 from preprocessing.contract import LABELS, MODALITIES
-from preprocessing.report import ClipReport
+from preprocessing.quality import Quality
 
 _PERCENT_DECIMALS = 4
 _ATTENTION_DECIMALS = 6
+_QUALITY_DECIMALS = 4
 
 
-def clip_prediction(
-    report: ClipReport, present: npt.NDArray[np.bool_], prediction: Prediction, row: int
-) -> ClipPrediction:
+def clip_prediction(clip: Clip, prediction: Prediction, row: int) -> ClipPrediction:
     """The answer for one clip.
 
     Args:
-        report: What was found in it.
-        present: bool [2]: is there video, is there audio.
+        clip: Its tensors and what was found in it.
         prediction: The model's outputs for a batch.
         row: Which clip of the batch.
     """
-    modalities = modalities_of(present)
+    modalities = modalities_of(clip.present)
+    report = clip.report
     return ClipPrediction(
         labels=list(LABELS),
         **scores(prediction, row),
@@ -38,6 +38,7 @@ def clip_prediction(
         modalities=modalities,
         missing=report.missing,
         face=None if report.face is None else FaceSchema(**asdict(report.face)),
+        quality=quality_of(report.quality),
         video_probs=percentages(prediction.video_probabilities[row]) if modalities.video else None,
         audio_probs=percentages(prediction.audio_probabilities[row]) if modalities.audio else None,
         frame_attention=prediction.frame_attention[row].astype(float).round(_ATTENTION_DECIMALS).tolist()
@@ -69,6 +70,21 @@ def modalities_of(present: npt.NDArray[np.bool_]) -> Modalities:
         present: bool [2]: is there video, is there audio.
     """
     return Modalities(**dict(zip(MODALITIES, present.tolist(), strict=True)))
+
+
+def quality_of(quality: Quality) -> QualitySchema:
+    """How well a window could be seen and heard, rounded."""
+
+    def rounded(value: float | None) -> float | None:
+        return None if value is None else round(value, _QUALITY_DECIMALS)
+
+    return QualitySchema(
+        face_height=rounded(quality.face_height),
+        brightness=rounded(quality.brightness),
+        audio_level=rounded(quality.audio_level),
+        clipping=rounded(quality.clipping),
+        padding=round(quality.padding, _QUALITY_DECIMALS),
+    )
 
 
 def percentages(probabilities: npt.NDArray[np.float32]) -> list[float]:

@@ -14,7 +14,7 @@ from gateway.decoding import Perform
 from gateway.error_responses import install_error_handlers
 from gateway.middleware import REQUEST_ID_HEADER, RequestContextMiddleware
 from gateway.request_deadline import DEADLINE_HEADER
-from gateway.routes import health, metrics, models, predict
+from gateway.routes import health, metrics, models, predict, timeline
 from gateway.routes.page import add_page
 from gateway.services import make_services
 from gateway.settings import Settings
@@ -65,7 +65,7 @@ def create_app(settings: Settings, perform: Perform = perform_task) -> FastAPI:
         expose_headers=[REQUEST_ID_HEADER, "Retry-After", "Server-Timing"],
     )
     install_error_handlers(app)
-    for router in (predict.router, models.router, health.router, metrics.router):
+    for router in (predict.router, timeline.router, models.router, health.router, metrics.router):
         app.include_router(router)
     if (settings.frontend_folder / "index.html").is_file():
         add_page(app, settings.frontend_folder)

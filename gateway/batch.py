@@ -44,14 +44,14 @@ async def predict_batch(intake: Intake[list[bytes]], services: Services) -> Batc
     }
     if rows:
         clips = [outcome.value for outcome in outcomes if isinstance(outcome, DecodeResult)]
-        tensors = {spec.name: np.concatenate([clip.tensors()[spec.name] for clip in clips]) for spec in INPUTS}
+        each = [clip.tensors() for clip in clips]
+        tensors = {spec.name: np.concatenate([tensors[spec.name] for tensors in each]) for spec in INPUTS}
         deadline = intake.deadline.within(settings.inference_timeout)
         prediction = await services.predictor.predict(tensors, intake.model, deadline)
         if intake.is_default:
             services.readiness.answered(prediction)
         for row, (index, clip) in enumerate(zip(rows, clips, strict=True)):
-            answer = clip_prediction(clip.report, clip.present, prediction, row)
-            results[index] = BatchResult(index=index, prediction=answer)
+            results[index] = BatchResult(index=index, prediction=clip_prediction(clip, prediction, row))
     end = time.perf_counter()
     seconds = {
         "upload": intake.upload_seconds,
@@ -69,16 +69,15 @@ async def predict_batch(intake: Intake[list[bytes]], services: Services) -> Batc
 async def _decode(intake: Intake[list[bytes]], services: Services) -> list[DecodeResult[Clip] | EmotionError]:
     """What became of each clip. No more of them are under way than there are workers: others get their turn, too."""
     turns = asyncio.Semaphore(services.settings.decode_workers)
-    limit = services.settings.upload_limit
+    limit, media_limits = services.settings.upload_limit, services.settings.media_limits
+    crop = intake.model.crop
 
     async def decode(data: bytes) -> DecodeResult[Clip] | EmotionError:
         if len(data) > limit:
             return UploadTooLargeError(f"The clip has {len(data)} bytes; the limit for one clip is {limit} bytes.")
         async with turns:
             try:
-                result = await services.pool.run(
-                    decode_clip, data, intake.model.crop, services.settings.media_limits, deadline=intake.deadline
-                )
+                result = await services.pool.run(decode_clip, data, crop, media_limits, deadline=intake.deadline)
             except EmotionError as error:
                 logger.info("clip of a batch failed: %s", error.message, extra={"code": error.code})
                 return error

@@ -68,6 +68,12 @@ class TooManyFilesError(EmotionError):
     code = "too_many_files"
 
 
+class SampledTimesError(EmotionError):
+    """The frames were not sampled at the times of the contract."""
+
+    code = "bad_sampled_times"
+
+
 class UploadTimeoutError(EmotionError):
     """The upload did not arrive in time."""
 
@@ -175,6 +181,7 @@ POLICIES: Final[dict[str, ErrorPolicy]] = {
     "too_many_tracks": ErrorPolicy(422, "The file has more tracks than the limit."),
     "bad_sampled_frames": ErrorPolicy(422, "The sampled frames are not eight JPEG files of one size."),
     "bad_sampled_audio": ErrorPolicy(422, "The sampled audio is no WAV of 16 kHz, mono, 16 bits, at most 3 s."),
+    "bad_sampled_times": ErrorPolicy(422, "The times of the sampled frames are not those of the contract."),
     "bad_media": ErrorPolicy(422, "The clip cannot be read."),
     "decode_timeout": ErrorPolicy(422, "Decoding took longer than the limit."),
     "decode_out_of_memory": ErrorPolicy(422, "Decoding took more memory than the limit."),

@@ -5,21 +5,24 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Annotated, Generic, TypeVar
+from typing import Annotated, Final, Generic, TypeVar
 
 from fastapi import Depends, Query, Request
 
+from gateway.authentication import Caller
 from gateway.deadline import Deadline
+from gateway.disconnect import run_while_connected
 from gateway.logs import request_id_of_task
 from gateway.predictors import ModelChoice, ModelDescription
-from gateway.request_deadline import RequestDeadline
-from gateway.services import Services
+from gateway.request_deadline import RequestDeadline, RequestDeadlineDependency
+from gateway.services import Services, ServicesDependency
 from gateway.settings import Settings
 
 Upload = TypeVar("Upload")
+Result = TypeVar("Result")
 
-MODEL_NAME_PATTERN = r"^[A-Za-z0-9_.-]{1,100}$"
-VERSION_PATTERN = r"^[1-9][0-9]{0,17}$"
+_MODEL_NAME: Final = r"^[A-Za-z0-9_.-]{1,100}$"
+_VERSION: Final = r"^[1-9][0-9]{0,17}$"
 
 
 @dataclass(frozen=True)
@@ -43,62 +46,95 @@ class Intake(Generic[Upload]):
     upload_seconds: float
 
 
-def _model_choice(
+@dataclass(frozen=True)
+class Admission:
+    """A request by somebody who may ask, whose body has not been read.
+
+    Attributes:
+        request: The request.
+        services: The running gateway.
+        choice: The model that is asked for.
+        deadline: How long the request may take.
+    """
+
+    request: Request
+    services: Services
+    choice: ModelChoice
+    deadline: RequestDeadline
+
+    async def take_in(
+        self, read: Callable[[Request, Settings, Deadline], Awaitable[Upload]], longest: float | None = None
+    ) -> Intake[Upload]:
+        """Refuse what cannot be answered, before anything of its body is read; then read the body.
+
+        Args:
+            read: Reads the body.
+            longest: Seconds from the end of the upload to the answer, where it is not the setting for all.
+
+        Raises:
+            NotReadyError: The gateway is stopping.
+            OverloadedError: As many clips are waiting as may.
+            ModelNotFoundError: There is no such model.
+            ModelUnavailableError: The model does not answer.
+            EmotionError: Another subclass says what is wrong with the upload.
+        """
+        begin = time.perf_counter()
+        services, choice = self.services, self.choice
+        services.readiness.refuse_while_draining()
+        services.pool.check_capacity()
+        model = await services.predictor.describe(choice, Deadline.after(services.settings.inference_timeout))
+        upload = await read(self.request, services.settings, self.deadline.for_upload())
+        return Intake(
+            upload=upload,
+            model=model,
+            is_default=choice.name in {None, services.predictor.default_model} and choice.version is None,
+            deadline=self.deadline.for_answer(longest),
+            request_id=request_id_of_task.get() or "",
+            upload_seconds=time.perf_counter() - begin,
+        )
+
+    async def run(self, work: Awaitable[Result]) -> Result:
+        """Do the work of a request whose body has been read, as long as its client is there.
+
+        Args:
+            work: What to do.
+
+        Raises:
+            ClientDisconnect: The client went first.
+        """
+        return await run_while_connected(self.request, work)
+
+
+async def _admission(
+    request: Request,
+    services: ServicesDependency,
+    _: Caller,
+    deadline: RequestDeadlineDependency,
+    *,
     model: Annotated[
         str | None,
         Query(
-            pattern=MODEL_NAME_PATTERN,
+            pattern=_MODEL_NAME,
             description="Name of the model, of those that `/models` lists; without it, the server's default.",
         ),
     ] = None,
     version: Annotated[
         str | None,
         Query(
-            pattern=VERSION_PATTERN,
+            pattern=_VERSION,
             description="Version of the model, of those that `/models` lists; without it, the newest.",
         ),
     ] = None,
-) -> ModelChoice:
-    return ModelChoice(model, version)
+) -> Admission:
+    return Admission(request, services, ModelChoice(model, version), deadline)
 
 
-ModelChoiceDependency = Annotated[ModelChoice, Depends(_model_choice)]
+AdmissionDependency = Annotated[Admission, Depends(_admission)]
 
-
-async def take_in(
-    request: Request,
-    services: Services,
-    choice: ModelChoice,
-    request_deadline: RequestDeadline,
-    read: Callable[[Request, Settings, Deadline], Awaitable[Upload]],
-) -> Intake[Upload]:
-    """Refuse what cannot be answered, before anything of its body is read; then read the body.
-
-    Args:
-        request: A request whose body has not been read.
-        services: The running gateway.
-        choice: The model that is asked for.
-        request_deadline: How long the request may take.
-        read: Reads the body.
-
-    Raises:
-        NotReadyError: The gateway is stopping.
-        OverloadedError: As many clips are waiting as may.
-        ModelNotFoundError: There is no such model.
-        ModelUnavailableError: The model does not answer.
-        EmotionError: Another subclass says what is wrong with the upload.
-    """
-    begin = time.perf_counter()
-    settings = services.settings
-    services.readiness.refuse_while_draining()
-    services.pool.check_capacity()
-    model = await services.predictor.describe(choice, Deadline.after(settings.inference_timeout))
-    upload = await read(request, settings, request_deadline.for_upload())
-    return Intake(
-        upload=upload,
-        model=model,
-        is_default=choice.name in {None, services.predictor.default_model} and choice.version is None,
-        deadline=request_deadline.for_answer(),
-        request_id=request_id_of_task.get() or "",
-        upload_seconds=time.perf_counter() - begin,
-    )
+Explain = Annotated[
+    bool,
+    Query(
+        description="Ask the companion language model, where there is one, to put the probabilities into words. Its "
+        "failure or slowness costs no prediction: `explanation` is null then."
+    ),
+]

@@ -1,30 +1,36 @@
-"""From a clip's bytes to the answer."""
+"""From the upload of one clip, whole or sampled, to the answer."""
 
 from __future__ import annotations
 
 import time
+from typing import Any
 
 from gateway.answers import clip_prediction, milliseconds
-from gateway.decode_worker import decode_clip
+from gateway.decode_worker import Task
 from gateway.intake import Intake
 from gateway.schemas.predictions import PredictResponse, Timings
 from gateway.services import Services
+from preprocessing.clip import Clip
 
 
-async def predict_clip(intake: Intake[bytes], services: Services, *, explain: bool) -> PredictResponse:
-    """Decode a clip, run the model, and say what came out.
+async def predict_one(
+    intake: Intake[Any], services: Services, task: Task[Clip], args: tuple[Any, ...], *, explain: bool
+) -> PredictResponse:
+    """Make the tensors of one window, run the model, and say what came out.
 
     Args:
-        intake: The request with the file's bytes.
+        intake: The request.
         services: The running gateway.
-        explain: Whether a companion language model is asked to put it into words.
+        task: What a worker does to make the tensors.
+        args: What of the upload it is given; crop mode and limits follow.
+        explain: Whether to ask the companion language model for a reading of the probabilities.
 
     Raises:
         EmotionError: A subclass says why there is no answer.
     """
     begin = time.perf_counter()
     settings, deadline, model = services.settings, intake.deadline, intake.model
-    result = await services.pool.run(decode_clip, intake.upload, model.crop, settings.media_limits, deadline=deadline)
+    result = await services.pool.run(task, *args, model.crop, settings.media_limits, deadline=deadline)
     clip = result.value
     decoded_at = time.perf_counter()
     prediction = await services.predictor.predict(clip.tensors(), model, deadline.within(settings.inference_timeout))
@@ -39,20 +45,14 @@ async def predict_clip(intake: Intake[bytes], services: Services, *, explain: bo
         "total": intake.upload_seconds + end - begin,
     }
     services.metrics.observe_stages(seconds)
-    answer = clip_prediction(clip.report, clip.present, prediction, 0)
-    response = PredictResponse(
+    answer = clip_prediction(clip, prediction, 0)
+    explanation = None
+    if explain:
+        percent = dict(zip(answer.labels, answer.probs, strict=True))
+        explanation = await services.explainer.explain(percent, uncertain=answer.uncertain, deadline=deadline)
+    return PredictResponse(
         **dict(answer),
-        explanation=None,
+        explanation=explanation,
         timings_ms=Timings(**milliseconds(seconds)),
         request_id=intake.request_id,
     )
-    return await _explained(response, intake, services) if explain else response
-
-
-async def _explained(response: PredictResponse, intake: Intake[bytes], services: Services) -> PredictResponse:
-    """The same answer with a companion's words, where there are any in time."""
-    probabilities = dict(zip(response.labels, response.probs, strict=True))
-    explanation = await services.explainer.explain(
-        probabilities, uncertain=response.uncertain, deadline=intake.deadline
-    )
-    return response.model_copy(update={"explanation": explanation})

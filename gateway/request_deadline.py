@@ -30,9 +30,13 @@ class RequestDeadline:
         """When the body must be there; to be asked for before it is read."""
         return self._within(self.settings.upload_timeout)
 
-    def for_answer(self) -> Deadline:
-        """When the answer is of no more use; to be asked for once the body is there."""
-        return self._within(self.settings.request_deadline)
+    def for_answer(self, longest: float | None = None) -> Deadline:
+        """When the answer is of no more use; to be asked for once the body is there.
+
+        Args:
+            longest: Seconds that it may take; the setting's where None.
+        """
+        return self._within(longest or self.settings.request_deadline)
 
     def _within(self, seconds: float) -> Deadline:
         own = replace(Deadline.after(seconds), is_requests=True)

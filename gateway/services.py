@@ -38,6 +38,7 @@ class Services:
         explainer: Puts probabilities into words.
         metrics: Counts and measures.
         tracing: Sends spans to a collector, where there is one.
+        timeline_turns: Held while a timeline is decoded, so that not all workers are taken by them.
     """
 
     settings: Settings
@@ -50,6 +51,7 @@ class Services:
     explainer: Explainer
     metrics: Metrics
     tracing: Tracing | None
+    timeline_turns: asyncio.Semaphore
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -106,6 +108,7 @@ def make_services(settings: Settings, perform: Perform) -> Services:
         explainer=explainer,
         metrics=metrics,
         tracing=make_tracing(settings),
+        timeline_turns=asyncio.Semaphore(settings.timelines_at_once),
     )
     gauge = metrics.add_gauge
     gauge("emotion_ready", "Whether the model has answered within the last seconds.", readiness.is_ready)

@@ -138,6 +138,9 @@ class Settings(BaseSettings):
     batch_upload_limit: int = Field(
         default=100 * _MEBIBYTE, ge=1, description="Most bytes of all clips of a batch together."
     )
+    sampled_upload_limit: int = Field(
+        default=4 * _MEBIBYTE, ge=1, description="Most bytes of sampled frames and sound together."
+    )
     upload_timeout: float = Field(default=60.0, gt=0, description="Longest time for an upload to arrive, in seconds.")
     request_deadline: float = Field(
         default=10.0,
@@ -146,6 +149,17 @@ class Settings(BaseSettings):
             "Longest time from the end of the upload to the answer, in seconds; a client may ask for less by "
             "X-Deadline-Seconds."
         ),
+    )
+    timeline_seconds: float = Field(
+        default=60.0, gt=0, le=600, description="Longest clip that a timeline is made of, in seconds."
+    )
+    timeline_deadline: float = Field(
+        default=60.0, gt=0, description="Longest time from the end of the upload to the end of a timeline, in seconds."
+    )
+    timelines_at_once: int = Field(
+        default=max(1, (os.cpu_count() or 1) // 2),
+        ge=1,
+        description="Timelines that are decoded at once, fewer than decode workers; further ones wait.",
     )
     inference_timeout: float = Field(default=5.0, gt=0, description="Longest time for the model to answer, in seconds.")
 

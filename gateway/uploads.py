@@ -70,7 +70,7 @@ async def read_clip(request: Request, settings: Settings, deadline: Deadline) ->
     if len(files) > 1:
         raise BadFormError(f"The form has {len(files)} fields '{FILE_FIELD}'; the limit is 1 clip.")
     if len(files[0]) > limits.size:
-        raise _too_large(f"{len(files[0])} bytes", limits)
+        raise too_large(f"{len(files[0])} bytes", limits)
     return files[0]
 
 
@@ -94,7 +94,7 @@ async def read_batch(request: Request, settings: Settings, deadline: Deadline) -
         raise TooManyFilesError(f"The form has {len(files)} clips; the limit of a batch is {most}.")
     size = sum(map(len, files))
     if size > limits.size:
-        raise _too_large(f"{size} bytes", limits)
+        raise too_large(f"{size} bytes", limits)
     return files
 
 
@@ -143,7 +143,11 @@ def files_in(parts: list[FormPart], field: str, limits: FormLimits) -> list[byte
         raise MissingFileError(f"The form has {listed}; {limits.expected}.")
     if not all(part.is_file for part in found):
         raise MissingFileError(f"The field '{field}' holds text and no file; {limits.expected}.")
-    return [bytes(part.data) for part in found]
+    files = []
+    for part in found:
+        files.append(bytes(part.data))
+        part.data.clear()  # so that no upload is held twice
+    return files
 
 
 def _boundary(request: Request, limits: FormLimits) -> bytes:
@@ -162,14 +166,15 @@ async def _limited(request: Request, limits: FormLimits) -> AsyncIterator[bytes]
     largest = limits.size + _FORM_OVERHEAD
     declared = request.headers.get("content-length", "")
     if declared.isdecimal() and int(declared) > largest:
-        raise _too_large(f"{int(declared)} bytes", limits)
+        raise too_large(f"{int(declared)} bytes", limits)
     received = 0
     async for chunk in request.stream():
         received += len(chunk)
         if received > largest:
-            raise _too_large(f"more than {largest} bytes", limits)
+            raise too_large(f"more than {largest} bytes", limits)
         yield chunk
 
 
-def _too_large(size: str, limits: FormLimits) -> UploadTooLargeError:
+def too_large(size: str, limits: FormLimits) -> UploadTooLargeError:
+    """The error for an upload of so many bytes."""
     return UploadTooLargeError(f"The upload has {size}; the limit is {limits.size} bytes.")

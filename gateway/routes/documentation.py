@@ -7,8 +7,20 @@ from typing import Any
 
 from gateway.errors import POLICIES
 from gateway.schemas.errors import ErrorResponse
+from gateway.uploads import FILE_FIELD
 
 _NEVER_BY_PREDICTIONS = {"not_found", "method_not_allowed", "bad_http", "head_too_large"}
+_OF_SAMPLES = {"bad_sampled_frames", "bad_sampled_audio", "bad_sampled_times"}
+_OF_FILES = {
+    "empty_media",
+    "unsupported_media",
+    "no_tracks",
+    "damaged_media",
+    "clip_too_long",
+    "too_many_frames",
+    "too_many_audio_samples",
+    "too_many_tracks",
+}
 
 
 def error_responses(codes: Iterable[str]) -> dict[int | str, dict[str, Any]]:
@@ -24,12 +36,14 @@ def error_responses(codes: Iterable[str]) -> dict[int | str, dict[str, Any]]:
     return {status: {"model": ErrorResponse, "description": "\n\n".join(lines)} for status, lines in meanings.items()}
 
 
-def prediction_errors(*absent: str) -> dict[int | str, dict[str, Any]]:
+def prediction_errors(*absent: str, sampled: bool) -> dict[int | str, dict[str, Any]]:
     """OpenAPI's description of the error responses of an endpoint that takes clips.
 
     Args:
         *absent: Codes of errors that this endpoint never answers.
+        sampled: Whether it takes sampled frames and sound, instead of media files.
     """
+    absent += tuple(_OF_FILES if sampled else _OF_SAMPLES)
     return error_responses(code for code in POLICIES if code not in _NEVER_BY_PREDICTIONS.union(absent))
 
 
@@ -51,3 +65,10 @@ def file_schema(description: str) -> dict[str, Any]:
         description: What it holds.
     """
     return {"type": "string", "format": "binary", "description": description}
+
+
+CLIP_SCHEMA = file_schema("A clip: mp4, mov, webm, matroska, avi, wav or flac, decided by content.")
+"""JSON schema of a clip in a form."""
+
+CLIP_FORM = form_body([FILE_FIELD], {FILE_FIELD: CLIP_SCHEMA})
+"""OpenAPI's description of a form with one clip."""

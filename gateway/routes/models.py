@@ -8,6 +8,7 @@ from gateway.authentication import Caller
 from gateway.certainty import RULE
 from gateway.deadline import Deadline
 from gateway.routes.documentation import error_responses
+from gateway.sampled_upload import JPEG_QUALITY, LONGEST_SIDE
 from gateway.schemas.service import (
     ContractLimits,
     ContractResponse,
@@ -17,6 +18,7 @@ from gateway.schemas.service import (
     SampledParameters,
 )
 from gateway.services import ServicesDependency
+from gateway.timeline import LARGEST_STEP, SMALLEST_STEP
 from preprocessing.contract import (
     CONTRACT_VERSION,
     FRAME_COUNT,
@@ -71,14 +73,19 @@ async def contract(services: ServicesDependency) -> ContractResponse:
         frame_size=FRAME_SIZE,
         sample_rate=SAMPLE_RATE,
         sample_times=sample_times(0.0, WINDOW_SECONDS),
-        sampled=SampledParameters(frame_longest_side=480, jpeg_quality=0.8, sample_format="pcm_s16le"),
+        sampled=SampledParameters(
+            frame_longest_side=LONGEST_SIDE,
+            jpeg_quality=JPEG_QUALITY,
+            upload_bytes=settings.sampled_upload_limit,
+            sample_format="pcm_s16le",
+        ),
         limits=ContractLimits(
             upload_bytes=settings.upload_limit,
             batch_clips=settings.batch_limit,
             batch_bytes=settings.batch_upload_limit,
-            timeline_seconds=60.0,
-            timeline_step_min=0.5,
-            timeline_step_max=1.0,
+            timeline_seconds=settings.timeline_seconds,
+            timeline_step_min=SMALLEST_STEP,
+            timeline_step_max=LARGEST_STEP,
             deadline_seconds=settings.request_deadline,
         ),
         features=Features(api_key=not services.keys.is_empty, explain=services.explainer.is_available),

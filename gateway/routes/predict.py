@@ -1,77 +1,91 @@
-"""`POST /predict` and `POST /predict/batch`: clips in, eight probabilities for each out."""
+"""`POST /predict` and its siblings that take clips whole, sampled, or many at once."""
 
 from __future__ import annotations
 
-from typing import Annotated, Final
+from typing import Final
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Response
 
-from gateway.authentication import Caller
 from gateway.batch import predict_batch
-from gateway.disconnect import run_while_connected
-from gateway.intake import ModelChoiceDependency, take_in
-from gateway.prediction import predict_clip
-from gateway.request_deadline import RequestDeadlineDependency
-from gateway.routes.documentation import file_schema, form_body, prediction_errors
+from gateway.decode_worker import decode_clip, decode_sampled
+from gateway.intake import AdmissionDependency, Explain
+from gateway.prediction import predict_one
+from gateway.routes.documentation import CLIP_FORM, CLIP_SCHEMA, file_schema, form_body, prediction_errors
+from gateway.sampled_upload import AUDIO_FIELD, FRAMES_FIELD, TIMES_FIELD, read_sampled_upload
 from gateway.schemas.base import Schema
 from gateway.schemas.predictions import BatchResponse, PredictResponse
-from gateway.services import ServicesDependency
-from gateway.uploads import FILE_FIELD, FILES_FIELD, read_batch, read_clip
+from gateway.uploads import FILES_FIELD, read_batch, read_clip
+from preprocessing.contract import FRAME_COUNT, SAMPLE_RATE, WINDOW_SECONDS
+from preprocessing.video import sample_times
 
 router = APIRouter(tags=["prediction"])
 
-Explain = Annotated[
-    bool,
-    Query(
-        description="Ask the companion language model, where there is one, to put the probabilities into words. Its "
-        "failure or slowness costs no prediction: `explanation` is null then."
-    ),
-]
+_BATCH_FORM: Final = form_body([FILES_FIELD], {FILES_FIELD: {"type": "array", "minItems": 1, "items": CLIP_SCHEMA}})
+_SAMPLED_FORM: Final = form_body(
+    [],
+    {
+        FRAMES_FIELD: {
+            "type": "array",
+            "minItems": FRAME_COUNT,
+            "maxItems": FRAME_COUNT,
+            "items": file_schema("A JPEG picture of the whole frame; all of one size, in order."),
+        },
+        TIMES_FIELD: {
+            "type": "string",
+            "description": "JSON array with the time of each frame in seconds from the window's start; where it is "
+            "there, it is compared with the times of the contract.",
+            "examples": [str(sample_times(0.0, WINDOW_SECONDS))],
+        },
+        AUDIO_FIELD: file_schema(
+            f"A WAV file of {SAMPLE_RATE} Hz, mono, PCM of 16 bits, at most {WINDOW_SECONDS:g} s, from the window's "
+            "start on."
+        ),
+    },
+)
 
-_CLIP = file_schema("A clip: mp4, mov, webm, matroska, avi, wav or flac, decided by content.")
-_CLIP_FORM: Final = form_body([FILE_FIELD], {FILE_FIELD: _CLIP})
-_BATCH_FORM: Final = form_body([FILES_FIELD], {FILES_FIELD: {"type": "array", "minItems": 1, "items": _CLIP}})
 
-
-@router.post("/predict", responses=prediction_errors("too_many_files"), openapi_extra=_CLIP_FORM)
-async def predict(
-    request: Request,
-    response: Response,
-    services: ServicesDependency,
-    _: Caller,
-    choice: ModelChoiceDependency,
-    deadline: RequestDeadlineDependency,
-    *,
-    explain: Explain = False,
-) -> PredictResponse:
+@router.post("/predict", responses=prediction_errors("too_many_files", sampled=False), openapi_extra=CLIP_FORM)
+async def predict(response: Response, admission: AdmissionDependency, explain: Explain = False) -> PredictResponse:
     """Estimate which emotion is expressed in a clip.
 
     The three seconds at the centre are read. A clip without video, or without audio, is answered, too, and the
     answer says what was missing. The result is an estimate of an expression, not of what a person feels. Nothing of
     the clip is stored.
     """
-    intake = await take_in(request, services, choice, deadline, read_clip)
-    answer = await run_while_connected(request, predict_clip(intake, services, explain=explain))
+    intake = await admission.take_in(read_clip)
+    work = predict_one(intake, admission.services, decode_clip, (intake.upload,), explain=explain)
+    answer = await admission.run(work)
     response.headers["Server-Timing"] = _server_timing(answer.timings_ms)
     return answer
 
 
-@router.post("/predict/batch", responses=prediction_errors(), openapi_extra=_BATCH_FORM)
-async def batch(
-    request: Request,
-    response: Response,
-    services: ServicesDependency,
-    _: Caller,
-    choice: ModelChoiceDependency,
-    deadline: RequestDeadlineDependency,
-) -> BatchResponse:
+@router.post("/predict/batch", responses=prediction_errors(sampled=False), openapi_extra=_BATCH_FORM)
+async def batch(response: Response, admission: AdmissionDependency) -> BatchResponse:
     """Estimate which emotion is expressed in each of many clips.
 
     Each clip succeeds or fails alone: the answer is 200 although some, or all, could not be read. All that could be
     read go to the model in one batch.
     """
-    intake = await take_in(request, services, choice, deadline, read_batch)
-    answer = await run_while_connected(request, predict_batch(intake, services))
+    intake = await admission.take_in(read_batch)
+    answer = await admission.run(predict_batch(intake, admission.services))
+    response.headers["Server-Timing"] = _server_timing(answer.timings_ms)
+    return answer
+
+
+@router.post(
+    "/predict/sampled", responses=prediction_errors("too_many_files", sampled=True), openapi_extra=_SAMPLED_FORM
+)
+async def sampled(response: Response, admission: AdmissionDependency, explain: Explain = False) -> PredictResponse:
+    """Estimate which emotion is expressed in three seconds that the client has sampled itself.
+
+    Eight frames, at the times that `/contract` names, and the sound, or one of both: a tenth of the bytes of a
+    recording, and nothing to decode but pictures, so that the video itself never leaves the device. The answer is
+    that of `/predict` for the same three seconds, up to what JPEG loses.
+    """
+    intake = await admission.take_in(read_sampled_upload)
+    upload = intake.upload
+    work = predict_one(intake, admission.services, decode_sampled, (upload.frames, upload.audio), explain=explain)
+    answer = await admission.run(work)
     response.headers["Server-Timing"] = _server_timing(answer.timings_ms)
     return answer
 

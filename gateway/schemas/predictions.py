@@ -8,7 +8,7 @@ from gateway.certainty import RULE
 from gateway.schemas.base import REQUEST_ID, Schema
 from preprocessing.contract import FRAME_COUNT, LABELS
 
-_EXAMPLE_PERCENTAGES = [11.2, 9.4, 8.1, 14.9, 20.5, 13.3, 12.5, 10.1]
+EXAMPLE_PERCENTAGES = [11.2, 9.4, 8.1, 14.9, 20.5, 13.3, 12.5, 10.1]
 
 
 class TopLabel(Schema):
@@ -34,6 +34,20 @@ class FaceSchema(Schema):
     height: float = Field(description="Height, as a fraction of the height.", examples=[0.48])
 
 
+class QualitySchema(Schema):
+    """How well the window could be seen and heard; null where there is nothing to measure."""
+
+    face_height: float | None = Field(description="Height of the face, as a fraction of the frame's.", examples=[0.48])
+    brightness: float | None = Field(
+        description="Mean brightness of what the model sees, 0 black to 1 white.", examples=[0.42]
+    )
+    audio_level: float | None = Field(
+        description="Level of the sound, in dB relative to full scale; -120 is silence.", examples=[-31.5]
+    )
+    clipping: float | None = Field(description="Share of the samples that are clipped.", examples=[0.0])
+    padding: float = Field(description="Share of the window that had to be filled with silence.", examples=[0.05])
+
+
 class Timings(Schema):
     """Where the time went, in milliseconds."""
 
@@ -41,7 +55,9 @@ class Timings(Schema):
     queue: float = Field(description="Waiting for a free decode worker, and moving bytes there and back.")
     decode: float = Field(description="Decoding, cropping and the log-mel, in the worker.")
     inference: float = Field(description="The model, including the way there and back.")
-    total: float = Field(description="From the first byte of the request to the answer.")
+    total: float = Field(
+        description="From the first byte of the request to the prediction; an explanation takes its time on top."
+    )
 
 
 class ClipPrediction(Schema):
@@ -52,7 +68,7 @@ class ClipPrediction(Schema):
         min_length=len(LABELS),
         max_length=len(LABELS),
         description="Probabilities, in percent, summing to 100.",
-        examples=[_EXAMPLE_PERCENTAGES],
+        examples=[EXAMPLE_PERCENTAGES],
     )
     top1: TopLabel
     uncertain: bool = Field(description=RULE, examples=[True])
@@ -63,11 +79,12 @@ class ClipPrediction(Schema):
         description="For each modality that is missing, why.", examples=[{"audio": "The file has no audio track."}]
     )
     face: FaceSchema | None = Field(description="Where the face is; null where none was found or looked for.")
+    quality: QualitySchema
     video_probs: list[float] | None = Field(
-        description="What the face alone says, in percent; null without video.", examples=[_EXAMPLE_PERCENTAGES]
+        description="What the face alone says, in percent; null without video.", examples=[EXAMPLE_PERCENTAGES]
     )
     audio_probs: list[float] | None = Field(
-        description="What the voice alone says, in percent; null without audio.", examples=[_EXAMPLE_PERCENTAGES]
+        description="What the voice alone says, in percent; null without audio.", examples=[EXAMPLE_PERCENTAGES]
     )
     frame_attention: list[float] | None = Field(
         description="How much the model looked at each frame, summing to 1; null without video.",

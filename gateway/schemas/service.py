@@ -34,8 +34,9 @@ class ModelsResponse(Schema):
 class SampledParameters(Schema):
     """How a client that samples by itself should encode what it sends to `/predict/sampled`."""
 
-    frame_longest_side: int = Field(description="Longest side of a frame, in pixels.", examples=[480])
-    jpeg_quality: float = Field(description="Quality of the JPEG frames, 0 to 1.", examples=[0.8])
+    frame_longest_side: int = Field(description="Longest side of a frame, in pixels.", examples=[384])
+    jpeg_quality: float = Field(description="Quality of the JPEG frames, 0 to 1.", examples=[0.7])
+    upload_bytes: int = Field(description="Most bytes of all files together.", examples=[4_194_304])
     sample_format: Literal["pcm_s16le"] = Field(description="Samples of the WAV file: 16 bits, mono.")
 
 
@@ -88,4 +89,4 @@ class ReadyResponse(Schema):
     predictor: str = Field(description="Who computes.", examples=["triton"])
     model: str = Field(description="Name of the model.", examples=["emotion_int8"])
     model_version: str = Field(description="Version of the model.", examples=["1"])
-    answered_seconds_ago: float = Field(description="Age of the model's last answer, in seconds.", examples=[0.8])
+    answered_seconds_ago: float = Field(description="Age of the model's last answer, in seconds.", examples=[0.7])
