@@ -9,7 +9,7 @@ PIP_INSTALL = .venv/bin/python -m pip install --quiet --disable-pip-version-chec
 # The Triton wheel exists for Linux on x86-64 only; elsewhere the gateway runs the model in its own process.
 TRITON_ENVIRONMENT := $(if $(filter Linux-x86_64,$(shell uname -sm | tr ' ' -)),.venv-triton/.installed)
 
-.PHONY: help run test train-environment lint format lock clean
+.PHONY: help run test train-environment sweep lint format lock clean
 
 help:  ## Show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -21,6 +21,9 @@ test: .venv/.development $(TRITON_ENVIRONMENT) programs  ## Run all tests
 	.venv/bin/python -m pytest $(ARGS)
 
 train-environment: .venv/.training  ## Install what training and exporting need
+
+sweep: .venv/.training $(TRITON_ENVIRONMENT)  ## Measure how dynamic batching is best set, on an idle machine
+	.venv/bin/python -m export sweep $(ARGS)
 
 lint: .venv/.development  ## Check style and types
 	.venv/bin/python -m ruff format --check .

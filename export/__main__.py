@@ -1,92 +1,122 @@
-"""Command line: `python -m export checkpoints/best.pt`."""
+"""Command line: `python -m export checkpoints/best.pt`, and commands for what was exported."""
 
 from __future__ import annotations
 
 import argparse
-import subprocess
 import sys
-import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
-from export.gate import MAX_ACCURACY_LOSS, MIN_AGREEMENT, compare, enforce
-from export.onnx_model import export_onnx
-from export.parity import BATCH_SIZES, TOLERANCE, check_parity
-from export.quantization import quantize
-from export.repository import install
+from export.arguments import command_parser, export_parser, limits_of, recipe_of
+from export.errors import RepositoryError
+from export.repository import promote, prune, roll_back, served, versions
 from preprocessing.errors import EmotionError
-from training.checkpoint import load_checkpoint
-from training.data import calibration_batches, heldout_batches
-from training.data.cache import open_cache
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Export a checkpoint as FP32 and INT8 into a model repository; returns the exit status."""
-    parser = argparse.ArgumentParser(
-        prog="python -m export",
-        description="Export a checkpoint as emotion_fp32 and emotion_int8 into a Triton model repository.",
-    )
-    parser.add_argument("checkpoint", type=Path, help="file of `python -m training.train`, e.g. checkpoints/best.pt")
-    parser.add_argument("--repository", type=Path, default=Path("model_repository"), help="default: %(default)s")
-    parser.add_argument(
-        "--cache",
-        type=Path,
-        default=Path("data/cache"),
-        help="prepared clips: of training actors to calibrate INT8, of others to check it; default: %(default)s",
-    )
-    parser.add_argument("--calibration-clips", type=int, default=256, help="how many calibrate; default: %(default)s")
-    parser.add_argument(
-        "--tolerance",
-        type=float,
-        default=TOLERANCE,
-        help="largest difference between torch and ONNX FP32; default: %(default)s",
-    )
-    parser.add_argument(
-        "--min-agreement",
-        type=float,
-        default=MIN_AGREEMENT,
-        help="least share of held-out clips on which INT8 and FP32 choose the same label; default: %(default)s",
-    )
-    parser.add_argument(
-        "--max-accuracy-loss",
-        type=float,
-        default=MAX_ACCURACY_LOSS,
-        help="most accuracy that INT8 may lose on them; default: %(default)s",
-    )
-    options = parser.parse_args(arguments)
+    """Run one command; returns the exit status."""
+    given = sys.argv[1:] if arguments is None else arguments
     try:
-        run(options)
+        if given and given[0] in _COMMANDS:
+            command = _COMMANDS[given[0]]
+            command(command_parser(given[0], (command.__doc__ or "").splitlines()[0]).parse_args(given[1:]))
+        else:
+            _export(export_parser().parse_args(given))
     except EmotionError as error:
         print(f"{error.code}: {error.message}", file=sys.stderr)
         return 1
     return 0
 
 
-def run(options: argparse.Namespace) -> None:
-    """Export, check, and only then touch the repository."""
-    checkpoint = load_checkpoint(options.checkpoint)
-    open_cache(options.cache)  # Nothing is computed for data that are not there.
-    with tempfile.TemporaryDirectory() as folder:
-        fp32, int8 = Path(folder) / "fp32.onnx", Path(folder) / "int8.onnx"
-        export_onnx(checkpoint, fp32, git_commit=_git_commit())
-        worst = check_parity(checkpoint.serving_network(), fp32, tolerance=options.tolerance)
-        batches = ", ".join(map(str, BATCH_SIZES))
-        print(f"ONNX FP32 differs from torch by at most {worst:.1e}, at batches {batches} and each modality missing.")
-        count = quantize(fp32, int8, calibration_batches(options.cache, options.calibration_clips, seed=0))
-        print(f"INT8: {count} convolutions, calibrated on {options.calibration_clips} clips at most.")
-        comparison = compare(fp32, int8, heldout_batches(options.cache))
-        print(f"{comparison}.")
-        enforce(comparison, min_agreement=options.min_agreement, max_accuracy_loss=options.max_accuracy_loss)
-        for name, file in (("emotion_fp32", fp32), ("emotion_int8", int8)):
-            version = install(options.repository, name, file, checkpoint.crop)
-            print(f"{version}: {file.stat().st_size / 1e6:.1f} MB")
+def _export(options: argparse.Namespace) -> None:
+    from export.pipeline import Settings, export_checkpoint  # noqa: PLC0415 (torch: the other commands do without)
 
-
-def _git_commit() -> str:
-    """The commit that is checked out, or `unknown` outside a checkout."""
-    result = subprocess.run(
-        ["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False, cwd=Path(__file__).parent
+    export_checkpoint(
+        Settings(
+            checkpoint=options.checkpoint,
+            repository=options.repository,
+            cache=options.cache,
+            calibration_clips=options.calibration_clips,
+            recipe=recipe_of(options),
+            limits=limits_of(options),
+            runs=options.runs,
+            compare=options.compare,
+        )
     )
-    return result.stdout.strip() or "unknown"
+
+
+def _list(options: argparse.Namespace) -> None:
+    """List models and versions of the repository, and which Triton serves."""
+    for model in sorted(path.parent for path in options.repository.glob("*/config.pbtxt")):
+        current = served(model)
+        found = versions(model)
+        print(model.name + ("" if found else "  no version"))
+        for version in found:
+            state = "served" if version == current else "retired" if version.is_retired else "older"
+            print(f"  {version.number:<4} {state}")
+
+
+def _promote(options: argparse.Namespace) -> None:
+    """Serve this version; newer ones are put aside."""
+    promote(_model(options), options.version)
+    print(f"{options.model}: version {options.version} is served.")
+
+
+def _rollback(options: argparse.Namespace) -> None:
+    """Serve the version before the one that is served."""
+    print(f"{options.model}: version {roll_back(_model(options))} is served.")
+
+
+def _prune(options: argparse.Namespace) -> None:
+    """Delete the oldest versions, but never the one that is served."""
+    deleted = ", ".join(map(str, prune(_model(options), options.keep)))
+    print(f"{options.model}: " + (f"deleted {deleted}." if deleted else "nothing to delete."))
+
+
+def _inspect(options: argparse.Namespace) -> None:
+    """Print contract, origin, sizes, inputs, outputs and operators of an ONNX file."""
+    from export.inspection import inspect  # noqa: PLC0415 (slow to import)
+
+    print(inspect(options.model))
+
+
+def _configure(options: argparse.Namespace) -> None:
+    """Write every config.pbtxt anew: of the models in the repository, and of the overlays."""
+    from export.overlays import write_configurations  # noqa: PLC0415
+
+    for path in write_configurations(options.repository):
+        print(path)
+
+
+def _sweep(options: argparse.Namespace) -> None:
+    """Measure how dynamic batching, instances and threads are best set, against the real Triton."""
+    from export.sweep import sweep  # noqa: PLC0415 (Triton's client)
+
+    sweep(
+        options.repository / options.model,
+        options.output,
+        seconds=options.seconds,
+        clients=tuple(options.clients),
+    )
+
+
+def _model(options: argparse.Namespace) -> Path:
+    folder: Path = options.repository / options.model
+    if not (folder / "config.pbtxt").is_file():
+        known = ", ".join(sorted(path.parent.name for path in options.repository.glob("*/config.pbtxt"))) or "none"
+        raise RepositoryError(f"{options.repository} has no model {options.model} with a config.pbtxt; it has {known}.")
+    return folder
+
+
+_COMMANDS: dict[str, Callable[[argparse.Namespace], None]] = {
+    "list": _list,
+    "promote": _promote,
+    "rollback": _rollback,
+    "prune": _prune,
+    "inspect": _inspect,
+    "configure": _configure,
+    "sweep": _sweep,
+}
 
 
 if __name__ == "__main__":

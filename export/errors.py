@@ -21,3 +21,9 @@ class GateError(ExportError):
     """The quantised model is not close enough to the full one."""
 
     code = "gate_failed"
+
+
+class RepositoryError(EmotionError):
+    """The model repository does not hold what was asked for, or cannot be written."""
+
+    code = "bad_repository"

@@ -5,20 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from export.choices import MAX_ACCURACY_LOSS, MIN_AGREEMENT
 from export.errors import GateError
 from export.parity import open_session, run
-from preprocessing.contract import PROBABILITIES
-
-MIN_AGREEMENT: Final = 0.985
-"""Least share of held-out clips whose most probable label is the same."""
-
-MAX_ACCURACY_LOSS: Final = 0.005
-"""Most accuracy that INT8 may lose against FP32 on the same clips."""
+from preprocessing.contract import PROBABILITIES, VIDEO_PROBABILITIES
 
 LabelledBatch = tuple[dict[str, npt.NDArray[Any]], npt.NDArray[np.int64]]
 
@@ -32,12 +27,16 @@ class Comparison:
         agreement: Share with the same most probable label.
         fp32_accuracy: Share that FP32 gets right.
         int8_accuracy: Share that INT8 gets right.
+        video_agreement: Share with the same most probable label of the video branch, where nearly all of INT8 is.
+        probability_change: Largest difference of any fused probability.
     """
 
     clips: int
     agreement: float
     fp32_accuracy: float
     int8_accuracy: float
+    video_agreement: float = 1.0
+    probability_change: float = 0.0
 
     def __str__(self) -> str:
         return (
@@ -59,17 +58,25 @@ def compare(fp32: Path, int8: Path, batches: Iterable[LabelledBatch]) -> Compari
     """
     sessions = open_session(fp32), open_session(int8)
     answers: list[npt.NDArray[np.int64]] = []
+    change = 0.0
     for inputs, labels in batches:
-        found = [run(session, inputs)[PROBABILITIES.name].argmax(axis=1) for session in sessions]
-        answers.append(np.stack((labels, *found)))
+        found = [run(session, inputs) for session in sessions]
+        chosen = [
+            tensors[spec.name].argmax(axis=1) for spec in (PROBABILITIES, VIDEO_PROBABILITIES) for tensors in found
+        ]
+        answers.append(np.stack((labels, *chosen)))
+        probabilities = [tensors[PROBABILITIES.name] for tensors in found]
+        change = max(change, float(np.abs(probabilities[0] - probabilities[1]).max()))
     if not answers:
         raise GateError("There are no held-out clips to compare INT8 with FP32 on.")
-    expected, full, quantised = np.concatenate(answers, axis=1)
+    expected, full, quantised, full_video, quantised_video = np.concatenate(answers, axis=1)
     return Comparison(
         clips=len(expected),
         agreement=float((full == quantised).mean()),
         fp32_accuracy=float((full == expected).mean()),
         int8_accuracy=float((quantised == expected).mean()),
+        video_agreement=float((full_video == quantised_video).mean()),
+        probability_change=change,
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,28 +11,33 @@ import numpy.typing as npt
 import onnxruntime
 import torch
 
+from export.choices import TOLERANCE
 from export.errors import ParityError
 from preprocessing import contract
 from preprocessing.contract import TensorSpec
 from training.network import ServingNetwork
 
-BATCH_SIZES: Final = (1, 3, 16)
+BATCH_SIZES: Final = (1, 2, 3, 8, 16)
 PRESENCE: Final = ((True, True), (True, False), (False, True))
 """Both modalities, video only, audio only."""
-
-TOLERANCE: Final = 1e-4
-"""Largest difference of any output that is put down to the order of floating-point operations."""
 
 Tensors = dict[str, npt.NDArray[Any]]
 
 
-def check_parity(network: ServingNetwork, path: Path, *, tolerance: float = TOLERANCE) -> float:
+def check_parity(
+    network: ServingNetwork,
+    path: Path,
+    *,
+    tolerance: float = TOLERANCE,
+    batch_sizes: Sequence[int] = BATCH_SIZES,
+) -> float:
     """Compare an ONNX file with the network on random clips of several batch sizes and missing modalities.
 
     Args:
         network: What was exported.
         path: The ONNX file.
         tolerance: Largest absolute difference allowed.
+        batch_sizes: Clips in a batch.
 
     Returns:
         The largest absolute difference found.
@@ -42,7 +47,7 @@ def check_parity(network: ServingNetwork, path: Path, *, tolerance: float = TOLE
     """
     session = open_session(path)
     worst = 0.0
-    for batch, present, inputs in _cases():
+    for batch, present, inputs in _cases(batch_sizes):
         with torch.inference_mode():
             expected = network(*(torch.from_numpy(inputs[spec.name]) for spec in contract.INPUTS))
         for spec, tensor, found in zip(contract.OUTPUTS, expected, run(session, inputs).values(), strict=True):
@@ -57,11 +62,11 @@ def check_parity(network: ServingNetwork, path: Path, *, tolerance: float = TOLE
     return worst
 
 
-def open_session(path: Path, *, threads: int = 0) -> onnxruntime.InferenceSession:
-    """An ONNX Runtime session on the CPU; 0 threads means one per core."""
+def open_session(model: Path | bytes, *, threads: int = 0) -> onnxruntime.InferenceSession:
+    """An ONNX Runtime session on the CPU, of a file or its bytes; 0 threads means one per core."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
-    return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 
 def run(session: onnxruntime.InferenceSession, inputs: Tensors) -> Tensors:
@@ -85,7 +90,7 @@ def random_inputs(batch: int, present: tuple[bool, bool], seed: int) -> Tensors:
     return {spec.name: fill(spec) for spec in contract.INPUTS}
 
 
-def _cases() -> Iterator[tuple[int, tuple[bool, bool], Tensors]]:
-    for seed, batch in enumerate(BATCH_SIZES):
+def _cases(batch_sizes: Sequence[int]) -> Iterator[tuple[int, tuple[bool, bool], Tensors]]:
+    for seed, batch in enumerate(batch_sizes):
         for present in PRESENCE:
             yield batch, present, random_inputs(batch, present, seed)

@@ -1,15 +1,19 @@
 """FP32 becomes INT8: static quantisation, written into the graph as QuantizeLinear and DequantizeLinear pairs.
 
-Unsigned activations and signed weights (U8S8) are what ONNX Runtime's VNNI kernels are fast at. Only the convolutions
-of the video branch are quantised: nearly all operations are there, while the audio branch, attention and linear layers
-would gain no speed and cost agreement with FP32.
+Unsigned activations and signed weights (U8S8) are what ONNX Runtime's VNNI kernels are fast at. Only the video branch
+is quantised unless told otherwise: nearly all operations are there, while the audio branch, attention and linear layers
+gain little speed and cost agreement with FP32. With a convolution go the ReLU, addition and pooling behind it, so that
+between two convolutions everything stays INT8.
 """
 
 from __future__ import annotations
 
+import contextlib
+import io
 import logging
+import shutil
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,24 +22,42 @@ import onnx
 from onnxruntime.quantization import (
     CalibrationDataReader,
     CalibrationMethod,
-    QuantFormat,
     QuantType,
-    quantize_static,
+    create_calibrator,
 )
+from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
+from onnxruntime.quantization.quant_utils import load_model_with_shape_infer
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
+from export import pixels
+from export.choices import Recipe, Scope
 from export.errors import ExportError
+from export.parity import open_session
+from training.network.pixels import WEIGHT as PIXEL_WEIGHT
+
+Batch = dict[str, npt.NDArray[Any]]
 
 _VIDEO_WEIGHTS: Final = "network.video."
+_FIRST_WEIGHT: Final = "network.video.conv1.weight"
+_FOLLOWING: Final = ("Relu", "Add", "MaxPool")
+_METHODS: Final = {
+    "minmax": CalibrationMethod.MinMax,
+    "entropy": CalibrationMethod.Entropy,
+    "percentile": CalibrationMethod.Percentile,
+}
 
 
-def quantize(fp32: Path, int8: Path, batches: Iterable[dict[str, npt.NDArray[Any]]]) -> int:
-    """Quantise the video branch of a model.
+def quantize(
+    fp32: Path, int8: Path, batches: Iterable[Batch], recipe: Recipe | None = None, *, reference: Path | None = None
+) -> int:
+    """Quantise a model.
 
     Args:
         fp32: The exported model.
         int8: The file to write, with the same metadata.
         batches: Inputs of the model by name, from clips that were trained on; their ranges set the scales.
+        recipe: How; by default the one that measured best.
+        reference: Where to keep the float graph that was quantised, to compare layers with; nowhere by default.
 
     Returns:
         How many convolutions were quantised.
@@ -43,52 +65,103 @@ def quantize(fp32: Path, int8: Path, batches: Iterable[dict[str, npt.NDArray[Any
     Raises:
         ExportError: There are no calibration clips, or no convolutions.
     """
-    reader = _Reader(batches)
-    if reader.is_empty():
-        raise ExportError("There are no clips to calibrate INT8 with.")
+    recipe = recipe or Recipe()
     logging.getLogger("root").setLevel(logging.ERROR)
     with tempfile.TemporaryDirectory() as folder:
-        prepared = Path(folder) / "prepared.onnx"
-        quant_pre_process(fp32, prepared, skip_symbolic_shape=True)
-        nodes = _convolutions(prepared)
-        quantize_static(
-            prepared,
-            int8,
-            reader,
-            quant_format=QuantFormat.QDQ,
-            activation_type=QuantType.QUInt8,
-            weight_type=QuantType.QInt8,
+        prepared, raw = Path(folder) / "prepared.onnx", Path(folder) / "raw.onnx"
+        quant_pre_process(fp32, raw, skip_symbolic_shape=True)
+        model = onnx.load(raw)
+        if recipe.reads_pixels:
+            pixels.take_in_normalisation(model, _FIRST_WEIGHT)
+        nodes = _chosen_nodes(model, recipe.scope)
+        onnx.save(model, prepared)
+        if reference is not None:
+            shutil.copyfile(prepared, reference)
+        quantizer = QDQQuantizer(
+            load_model_with_shape_infer(prepared),
             per_channel=True,
+            reduce_range=False,
+            weight_qType=QuantType.QInt8,
+            activation_qType=QuantType.QUInt8 if recipe.activations == "u8" else QuantType.QInt8,
+            tensors_range=_ranges(prepared, batches, recipe),
             nodes_to_quantize=nodes,
-            op_types_to_quantize=["Conv"],
-            calibrate_method=CalibrationMethod.MinMax,
+            nodes_to_exclude=[],
+            op_types_to_quantize=["Conv", *_FOLLOWING],
+            extra_options={
+                "ActivationSymmetric": recipe.activations == "s8",
+                "TensorQuantOverrides": pixels.quantisation() if recipe.reads_pixels else {},
+            },
         )
-    source, target = onnx.load(fp32, load_external_data=False), onnx.load(int8)
-    onnx.helper.set_model_props(target, {entry.key: entry.value for entry in source.metadata_props})
-    onnx.save(target, int8)
-    return len(nodes)
+        quantizer.quantize_model()
+        quantizer.model.topological_sort()
+        quantised = quantizer.model.model
+    if recipe.reads_pixels:
+        pixels.connect_pixels(quantised)
+    source = onnx.load(fp32, load_external_data=False)
+    onnx.helper.set_model_props(quantised, {entry.key: entry.value for entry in source.metadata_props})
+    onnx.checker.check_model(quantised)
+    onnx.save(quantised, int8)
+    return sum(node.op_type == "Conv" for node in model.graph.node if node.name in nodes)
 
 
-def _convolutions(path: Path) -> list[str]:
-    """Names of the video branch's convolutions, which the exporter names their weights after."""
-    nodes = [node for node in onnx.load(path).graph.node if node.op_type == "Conv"]
-    chosen = [node.name for node in nodes if node.input[1].startswith(_VIDEO_WEIGHTS)]
-    if not chosen:
+def _chosen_nodes(model: onnx.ModelProto, scope: Scope) -> list[str]:
+    """Names of the convolutions of a scope, and of the operations behind each that can stay INT8 with it."""
+    convolutions = [node for node in model.graph.node if node.op_type == "Conv" and _in_scope(node.input[1], scope)]
+    if not convolutions:
         raise ExportError(f"No convolution has weights named {_VIDEO_WEIGHTS}*: there is nothing to quantise.")
-    return chosen
+    readers: dict[str, list[onnx.NodeProto]] = {}
+    for node in model.graph.node:
+        for name in node.input:
+            readers.setdefault(name, []).append(node)
+    chosen = {node.name: node for node in convolutions}
+    waiting = list(convolutions)
+    while waiting:
+        for node in readers.get(waiting.pop().output[0], []):
+            if node.op_type in _FOLLOWING and node.name not in chosen:
+                chosen[node.name] = node
+                waiting.append(node)
+    return list(chosen)
+
+
+def _in_scope(weight: str, scope: Scope) -> bool:
+    """Whether a convolution is quantised, by its weights, which the exporter names after the network's parameters."""
+    is_first = weight in {_FIRST_WEIGHT, PIXEL_WEIGHT}
+    return {
+        "video": is_first or weight.startswith(_VIDEO_WEIGHTS),
+        "video-but-first": not is_first and weight.startswith(_VIDEO_WEIGHTS),
+        "all": True,
+    }[scope]
+
+
+def _ranges(prepared: Path, batches: Iterable[Batch], recipe: Recipe) -> Any:  # noqa: ANN401 (ONNX Runtime's own)
+    """The range of each activation over the calibration clips, batch by batch: all at once would fill the memory."""
+    with tempfile.TemporaryDirectory() as folder:
+        augmented = Path(folder) / "augmented.onnx"
+        calibrator = create_calibrator(
+            prepared,
+            ["Conv", *_FOLLOWING],
+            augmented_model_path=str(augmented),
+            calibrate_method=_METHODS[recipe.calibration],
+            extra_options={"symmetric": recipe.activations == "s8"},
+        )
+        # Its own session is not optimised at all, which takes twice as long; outputs of a graph are kept either way.
+        calibrator.infer_session = open_session(augmented)
+        count = 0
+        # It tells its progress on the screen.
+        with contextlib.redirect_stdout(io.StringIO()):
+            for batch in batches:
+                calibrator.collect_data(_Reader([batch]))
+                count += 1
+            if not count:
+                raise ExportError("There are no clips to calibrate INT8 with.")
+            return calibrator.compute_data()
 
 
 class _Reader(CalibrationDataReader):  # type: ignore[misc]
     """Hands batches to ONNX Runtime one by one."""
 
-    def __init__(self, batches: Iterable[dict[str, npt.NDArray[Any]]]) -> None:
-        self._batches: Iterator[dict[str, npt.NDArray[Any]]] = iter(batches)
-        self._next = next(self._batches, None)
+    def __init__(self, batches: Sequence[Batch]) -> None:
+        self._batches: Iterator[Batch] = iter(batches)
 
-    def is_empty(self) -> bool:
-        """Whether there is no batch left."""
-        return self._next is None
-
-    def get_next(self) -> dict[str, npt.NDArray[Any]] | None:
-        batch, self._next = self._next, next(self._batches, None)
-        return batch
+    def get_next(self) -> Batch | None:
+        return next(self._batches, None)

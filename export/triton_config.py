@@ -9,53 +9,94 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Final
+from dataclasses import dataclass
+from typing import Final, Literal
+
+import numpy as np
 
 from preprocessing import contract
 from preprocessing.contract import CropMode, TensorSpec
 
-MAX_BATCH_SIZE: Final = 16
-"""Largest dynamic batch, in clips; the parity check of an export covers it."""
+Precision = Literal["FP16", "INT8"]
+"""What TensorRT computes in; `INT8` needs a model whose activations are symmetric (`--activations s8`)."""
 
-MAX_QUEUE_DELAY_MICROSECONDS: Final = 2_000
-"""How long a request may wait for others to share its batch: small beside the inference of one clip."""
-
-MAX_QUEUE_SIZE: Final = 64
-"""Requests that may wait; further ones are rejected at once."""
+WARMUP_FOLDER: Final = "warmup"
+"""Where Triton looks for warm-up tensors, below the model's folder."""
 
 _CONFIG_TYPES: Final = {"uint8": "TYPE_UINT8", "float32": "TYPE_FP32", "bool": "TYPE_BOOL"}
 
 
-def render_config(name: str, crop: CropMode) -> str:
+@dataclass(frozen=True)
+class Serving:
+    """What `make sweep` measures; docs/EXPORT.md says why the defaults are these.
+
+    Attributes:
+        instances: Copies of the model that run side by side.
+        cores: Processor cores that all of them share; None leaves the number of threads to ONNX Runtime, which takes
+            one for each core of the machine and is right for one instance on a machine of its own.
+        max_batch_size: Largest dynamic batch, in clips; the parity check of an export covers it.
+        preferred_batch_sizes: Batches that are sent at once, without waiting for more; none by default.
+        max_queue_delay_microseconds: How long a request may wait for others to share its batch.
+        max_queue_size: Requests that may wait; further ones are rejected at once.
+        queue_timeout_microseconds: How long a request may wait until it is rejected; a client may ask for less.
+        tensorrt: Run on a GPU by TensorRT in this precision; None runs on the CPU.
+    """
+
+    instances: int = 1
+    cores: int | None = None
+    max_batch_size: int = 16
+    preferred_batch_sizes: tuple[int, ...] = ()
+    max_queue_delay_microseconds: int = 2_000
+    max_queue_size: int = 64
+    queue_timeout_microseconds: int = 10_000_000
+    tensorrt: Precision | None = None
+
+
+def gpu(precision: Precision) -> Serving:
+    """Serving by TensorRT on a GPU.
+
+    TensorRT builds an engine for a range of batch sizes and tunes it for one of them, so that a batch of that size is
+    the fastest there is: it is preferred.
+    """
+    return Serving(preferred_batch_sizes=(8, 16), tensorrt=precision)
+
+
+def render_config(name: str, crop: CropMode, serving: Serving | None = None) -> str:
     """The text of `config.pbtxt`.
 
     Args:
         name: The model's name and folder.
         crop: How clips are cropped for this model.
+        serving: How it is served; by default on a CPU.
     """
+    serving = serving or Serving()
     parameters = {"contract": json.dumps(contract.parameters(), separators=(",", ":")), "crop": crop}
+    if serving.cores is not None:
+        parameters["intra_op_thread_count"] = str(max(1, serving.cores // serving.instances))
+    kind = "KIND_CPU" if serving.tensorrt is None else "KIND_GPU"
+    preferred = (
+        f"\n  preferred_batch_size: {list(serving.preferred_batch_sizes)}" if serving.preferred_batch_sizes else ""
+    )
     return f"""# Written by `python -m export` from the contract (preprocessing/contract.py): change it there.
 name: {json.dumps(name)}
 backend: "onnxruntime"
-max_batch_size: {MAX_BATCH_SIZE}
+max_batch_size: {serving.max_batch_size}
 {_tensors("input", contract.INPUTS)}
 {_tensors("output", contract.OUTPUTS)}
-instance_group [ {{ kind: KIND_CPU count: 1 }} ]
-dynamic_batching {{
-  max_queue_delay_microseconds: {MAX_QUEUE_DELAY_MICROSECONDS}
+instance_group [ {{ kind: {kind} count: {serving.instances} }} ]
+dynamic_batching {{{preferred}
+  max_queue_delay_microseconds: {serving.max_queue_delay_microseconds}
   default_queue_policy {{
     timeout_action: REJECT
+    default_timeout_microseconds: {serving.queue_timeout_microseconds}
     allow_timeout_override: true
-    max_queue_size: {MAX_QUEUE_SIZE}
+    max_queue_size: {serving.max_queue_size}
   }}
 }}
 version_policy {{ latest {{ num_versions: 1 }} }}
-model_warmup [
-  {{
-    name: "random clip"
-    batch_size: 1
-{_warmup(contract.INPUTS)}
-  }}
+{_accelerator(serving)}model_warmup [
+{_warmup("one clip", 1)},
+{_warmup("a full batch", serving.max_batch_size)}
 ]
 {_parameters(parameters)}
 """
@@ -64,6 +105,11 @@ model_warmup [
 def render_labels() -> str:
     """The text of `labels.txt`, which Triton's classification extension reads."""
     return "".join(f"{label}\n" for label in contract.LABELS)
+
+
+def warmup_files() -> dict[str, bytes]:
+    """Warm-up tensors that random bytes would not do for: both modalities are there."""
+    return {contract.PRESENT.name: np.ones(contract.PRESENT.shape, contract.PRESENT.dtype).tobytes()}
 
 
 def _tensors(kind: str, specs: tuple[TensorSpec, ...]) -> str:
@@ -75,12 +121,54 @@ def _tensors(kind: str, specs: tuple[TensorSpec, ...]) -> str:
     )
 
 
-def _warmup(specs: tuple[TensorSpec, ...]) -> str:
-    return "\n".join(
-        f"    inputs {{ key: {json.dumps(spec.name)} value {{ data_type: {_CONFIG_TYPES[spec.dtype]} "
-        f"dims: {list(spec.shape)} {'zero_data' if spec is contract.PRESENT else 'random_data'}: true }} }}"
-        for spec in specs
+def _accelerator(serving: Serving) -> str:
+    """TensorRT, with one profile from a single clip to the largest batch, so that no batch builds an engine anew."""
+    if serving.tensorrt is None:
+        return ""
+    largest = max(serving.preferred_batch_sizes, default=serving.max_batch_size)
+    parameters = {
+        "precision_mode": serving.tensorrt,
+        "max_workspace_size_bytes": str(2**30),
+        # Building an engine takes minutes; a server that is started again finds it here.
+        "trt_engine_cache_enable": "true",
+        "trt_engine_cache_path": "/tmp/tensorrt",  # noqa: S108 (of a container)
+        "trt_profile_min_shapes": _shapes(1),
+        "trt_profile_opt_shapes": _shapes(min(8, largest)),
+        "trt_profile_max_shapes": _shapes(serving.max_batch_size),
+    }
+    listed = "\n".join(
+        f"      parameters {{ key: {json.dumps(key)} value: {json.dumps(value)} }}" for key, value in parameters.items()
     )
+    return f"""optimization {{
+  execution_accelerators {{
+    gpu_execution_accelerator [ {{
+      name: "tensorrt"
+{listed}
+    }} ]
+  }}
+}}
+"""
+
+
+def _shapes(batch: int) -> str:
+    """Shapes of all inputs as TensorRT's execution provider reads them, e.g. `present:8x2`."""
+    return ",".join(f"{spec.name}:{'x'.join(map(str, (batch, *spec.shape)))}" for spec in contract.INPUTS)
+
+
+def _warmup(name: str, batch: int) -> str:
+    files = warmup_files()
+    inputs = "\n".join(
+        f"    inputs {{ key: {json.dumps(spec.name)} value {{ data_type: {_CONFIG_TYPES[spec.dtype]} "
+        f"dims: {list(spec.shape)} "
+        + (f"input_data_file: {json.dumps(spec.name)}" if spec.name in files else "random_data: true")
+        + " } }"
+        for spec in contract.INPUTS
+    )
+    return f"""  {{
+    name: {json.dumps(name)}
+    batch_size: {batch}
+{inputs}
+  }}"""
 
 
 def _parameters(parameters: Mapping[str, str]) -> str:

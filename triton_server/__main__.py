@@ -50,6 +50,12 @@ def parse_arguments(arguments: list[str] | None = None) -> LauncherOptions:
         default=default.hang_timeout_seconds,
         help="seconds without one successful inference until a restart",
     )
+    add(
+        "--grpc-max-connection-age",
+        type=int,
+        default=default.connection_age_seconds,
+        help="seconds until a connection is closed, so that clients find other servers of the same name; 0: never",
+    )
     given = parser.parse_args(arguments)
     return LauncherOptions(
         model_repository=given.model_repository,
@@ -66,6 +72,7 @@ def parse_arguments(arguments: list[str] | None = None) -> LauncherOptions:
         probe_interval_seconds=given.probe_interval,
         probe_timeout_seconds=given.probe_timeout,
         hang_timeout_seconds=given.hang_timeout,
+        connection_age_seconds=given.grpc_max_connection_age,
     )
 
 

@@ -36,6 +36,8 @@ class LauncherOptions:
         probe_timeout_seconds: Time that one test inference may take.
         hang_timeout_seconds: Time without a single successful inference of a model, although asked, after which
             Triton counts as hung. A busy Triton succeeds at something in this time, so it is not restarted.
+        connection_age_seconds: Age at which gRPC connections are closed, so that clients look the server's name up
+            again and find others behind it; calls under way are finished. 0 keeps connections.
     """
 
     model_repository: Path
@@ -50,5 +52,6 @@ class LauncherOptions:
     start_timeout_seconds: float = 60.0
     exit_timeout_seconds: int = 10
     probe_interval_seconds: float = 1.0
-    probe_timeout_seconds: float = 5.0
-    hang_timeout_seconds: float = 10.0
+    probe_timeout_seconds: float = 2.0
+    hang_timeout_seconds: float = 6.0
+    connection_age_seconds: int = 0

@@ -15,6 +15,8 @@ from triton_server.triton_log import TritonLog
 from triton_server.workspace import Workspace
 
 _KILL_WAIT_SECONDS = 5.0
+_CONNECTION_GRACE_SECONDS = 15
+"""Time that calls get to finish on a connection that is too old; longer than the gateway's deadline."""
 
 
 class TritonProcess:
@@ -109,6 +111,10 @@ def _flags(workspace: Workspace, options: LauncherOptions) -> list[str]:
     secret = os.urandom(16).hex()
     closed = f"model-repository,shared-memory,trace,logging:launcher-key={secret}"
     polling = [f"--repository-poll-secs={options.poll_interval_seconds}"]
+    ageing = [
+        f"--grpc-max-connection-age={1000 * options.connection_age_seconds}",
+        f"--grpc-max-connection-age-grace={1000 * _CONNECTION_GRACE_SECONDS}",
+    ]
     return [
         f"--model-repository={workspace.models}",
         f"--backend-directory={workspace.backends}",
@@ -119,6 +125,7 @@ def _flags(workspace: Workspace, options: LauncherOptions) -> list[str]:
         f"--exit-timeout-secs={options.exit_timeout_seconds}",
         f"--grpc-address={options.host}",
         f"--grpc-port={options.grpc_port}",
+        *(ageing if options.connection_age_seconds else []),
         f"--http-address={options.host}",
         f"--http-port={options.http_port}",
         f"--metrics-address={options.host}",

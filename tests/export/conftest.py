@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import numpy.typing as npt
 import pytest
 import torch
 from torch import nn
@@ -22,6 +25,7 @@ class Exported:
     checkpoint: Checkpoint
     fp32: Path
     int8: Path
+    reference: Path
     quantised_convolutions: int
 
 
@@ -60,5 +64,11 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Exported:
     checkpoint = untrained_checkpoint(NetworkConfig(fusion="xattn", xattn_head="gated"))
     fp32, int8 = folder / "fp32.onnx", folder / "int8.onnx"
     export_onnx(checkpoint, fp32, git_commit="abc")
-    count = quantize(fp32, int8, (random_inputs(2, (True, True), seed) for seed in range(3)))
-    return Exported(checkpoint, fp32, int8, count)
+    reference = folder / "reference.onnx"
+    count = quantize(fp32, int8, calibration(), reference=reference)
+    return Exported(checkpoint, fp32, int8, reference, count)
+
+
+def calibration() -> Iterator[dict[str, npt.NDArray[Any]]]:
+    """Random clips."""
+    return (random_inputs(2, (True, True), seed) for seed in range(3))

@@ -16,7 +16,7 @@ from tests.export.conftest import Exported
 
 
 def test_fp32_equals_torch_at_every_batch_size_and_with_each_modality_missing(exported: Exported) -> None:
-    assert check_parity(exported.checkpoint.serving_network(), exported.fp32) < 1e-4
+    assert check_parity(exported.checkpoint.serving_network(), exported.fp32, batch_sizes=(1, 3, 16)) < 1e-4
 
 
 def test_a_model_that_computes_something_else_is_refused_naming_output_and_limit(

@@ -1,0 +1,118 @@
+"""What an ONNX file is: contract, origin, sizes, inputs and outputs, operators."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import onnx
+from google.protobuf.message import DecodeError
+
+from preprocessing import contract
+from preprocessing.errors import ContractMismatchError, ModelFileError
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What a file says of itself.
+
+    Attributes:
+        path: The file.
+        megabytes: Its size, in 10^6 bytes.
+        opset: Operator set of the standard domain.
+        ir_version: Version of the format.
+        metadata: By key, parsed where it is JSON.
+        inputs: Name, element type and shape of each.
+        outputs: The same.
+        operators: How often each occurs.
+        parameters: Numbers in its constants.
+        fits: Whether this code computes the tensors that it wants, or why not.
+    """
+
+    path: Path
+    megabytes: float
+    opset: int
+    ir_version: int
+    metadata: dict[str, Any]
+    inputs: list[str]
+    outputs: list[str]
+    operators: Counter[str]
+    parameters: int
+    fits: str
+
+    def __str__(self) -> str:
+        rows = [
+            ("file", f"{self.path}, {self.megabytes:.1f} MB, opset {self.opset}, IR {self.ir_version}"),
+            ("contract", self.fits),
+            *((key, _short(value)) for key, value in self.metadata.items() if key != "contract"),
+            ("inputs", "; ".join(self.inputs)),
+            ("outputs", "; ".join(self.outputs)),
+            ("operators", ", ".join(f"{count} {name}" for name, count in self.operators.most_common())),
+            ("parameters", f"{self.parameters:,}"),
+        ]
+        return "\n".join(f"{key:14} {value}" for key, value in rows)
+
+
+def inspect(path: Path) -> Inspection:
+    """Read an ONNX file.
+
+    Raises:
+        ModelFileError: The file is missing or no ONNX file.
+    """
+    try:
+        model = onnx.load(path)
+    except (OSError, DecodeError) as error:
+        raise ModelFileError(f"{path} is no ONNX file that can be read: {error}") from error
+    if not model.graph.node:
+        raise ModelFileError(f"{path} is no ONNX file: it holds no graph.")
+    metadata = {entry.key: _parsed(entry.value) for entry in model.metadata_props}
+    return Inspection(
+        path=path,
+        megabytes=path.stat().st_size / 1e6,
+        opset=next((entry.version for entry in model.opset_import if entry.domain in {"", "ai.onnx"}), 0),
+        ir_version=model.ir_version,
+        metadata=metadata,
+        inputs=[_tensor(value) for value in model.graph.input],
+        outputs=[_tensor(value) for value in model.graph.output],
+        operators=Counter(node.op_type for node in model.graph.node),
+        parameters=sum(_size(tensor) for tensor in model.graph.initializer),
+        fits=_fits(metadata.get("contract"), path),
+    )
+
+
+def _fits(found: object, path: Path) -> str:
+    if not isinstance(found, dict):
+        return "none: the file was not exported by this project"
+    try:
+        contract.check_parameters(found, source=str(path))
+    except ContractMismatchError as error:
+        return error.message
+    return f"version {found['contract_version']}, which this code has; labels {', '.join(found['labels'])}"
+
+
+def _parsed(text: str) -> Any:  # noqa: ANN401 (JSON)
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def _short(value: object) -> str:
+    text = value if isinstance(value, str) else json.dumps(value)
+    return text if len(text) <= 400 else f"{text[:400]}…"
+
+
+def _tensor(value: onnx.ValueInfoProto) -> str:
+    kind = onnx.TensorProto.DataType.Name(value.type.tensor_type.elem_type)
+    shape = [size.dim_param or str(size.dim_value) for size in value.type.tensor_type.shape.dim]
+    return f"{value.name} {kind} [{', '.join(shape)}]"
+
+
+def _size(tensor: onnx.TensorProto) -> int:
+    size = 1
+    for length in tensor.dims:
+        size *= length
+    return size

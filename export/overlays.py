@@ -1,0 +1,50 @@
+"""Configurations that are not the CPU's: written into the folders of the deployments that use them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from export.repository import write_configuration
+from export.triton_config import Serving, gpu, render_config
+from preprocessing.contract import CropMode
+
+ROOT: Final = Path(__file__).parents[1]
+
+MODELS: Final[dict[str, Serving]] = {"emotion_fp32": gpu("FP16"), "emotion_int8": gpu("INT8")}
+"""How each model is served on a GPU; FP16 computes the FP32 file, and INT8 one of `--activations s8`."""
+
+GPU_FOLDER: Final = Path("k8s/overlays/gpu/models")
+"""Where their configurations lie, for Kubernetes and Compose alike: `MODEL/config.pbtxt`."""
+
+SHIPPED_CROP: Final[CropMode] = "face"
+"""How clips are cropped for the models of the repository's own configurations."""
+
+
+def overlay_configurations() -> dict[Path, str]:
+    """Files of the overlays by their paths below the project's folder."""
+    return {
+        GPU_FOLDER / name / "config.pbtxt": render_config(name, SHIPPED_CROP, serving)
+        for name, serving in MODELS.items()
+    }
+
+
+def write_configurations(repository: Path, root: Path = ROOT) -> list[Path]:
+    """Write everything that Triton is configured by.
+
+    Args:
+        repository: The model repository.
+        root: The project's folder.
+
+    Returns:
+        The files.
+    """
+    written = []
+    for name in MODELS:
+        write_configuration(repository / name, name, SHIPPED_CROP)
+        written.append(repository / name / "config.pbtxt")
+    for path, text in overlay_configurations().items():
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_text(text)
+        written.append(root / path)
+    return written

@@ -1,0 +1,158 @@
+"""Checkpoint to model repository: export, check, quantise, check again, measure, and only then touch the repository."""
+
+from __future__ import annotations
+
+import dataclasses
+import subprocess
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from export.choices import CALIBRATIONS, SCOPES, Limits, Recipe
+from export.errors import ExportError
+from export.gate import compare, enforce
+from export.layers import find_losses
+from export.onnx_model import export_onnx
+from export.parity import BATCH_SIZES, check_parity
+from export.quantization import Batch, quantize
+from export.report import Alternative, Report
+from export.repository import MODEL_FILE, install
+from export.timing import measure
+from training.checkpoint import Checkpoint, load_checkpoint
+from training.data import calibration_batches, heldout_batches
+from training.data.cache import open_cache
+
+FP32, INT8 = "emotion_fp32", "emotion_int8"
+"""Names of the models in the repository."""
+
+REPORT = "export_report"
+"""Name of the report's files, beside the INT8 model."""
+
+_CLIPS_FOR_LOSSES = 4
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a checkpoint is exported.
+
+    Attributes:
+        checkpoint: The checkpoint.
+        repository: The model repository.
+        cache: Prepared clips.
+        calibration_clips: How many calibrate INT8.
+        recipe: How INT8 is made.
+        limits: What the gate demands.
+        runs: How often each model is timed.
+        compare: Whether to try the other recipes, too.
+    """
+
+    checkpoint: Path
+    repository: Path = Path("model_repository")
+    cache: Path = Path("data/cache")
+    calibration_clips: int = 256
+    recipe: Recipe = field(default_factory=Recipe)
+    limits: Limits = field(default_factory=Limits)
+    runs: int = 15
+    compare: bool = False
+
+
+def export_checkpoint(settings: Settings, say: Callable[[str], None] = print) -> list[Path]:
+    """Export, check, and only then touch the repository.
+
+    Args:
+        settings: What, where and how.
+        say: Told each result as it is found.
+
+    Returns:
+        Folders of the new versions, FP32's and INT8's.
+
+    Raises:
+        EmotionError: Nothing was written to the repository; the message says why.
+    """
+    checkpoint = load_checkpoint(settings.checkpoint)
+    open_cache(settings.cache)  # Nothing is computed for data that are not there.
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            return _export(checkpoint, settings, Path(folder), say)
+    except OSError as error:
+        raise ExportError(f"The export's temporary files cannot be written: {error}.") from error
+
+
+def _export(checkpoint: Checkpoint, settings: Settings, folder: Path, say: Callable[[str], None]) -> list[Path]:
+    fp32, int8, reference = folder / "fp32.onnx", folder / "int8.onnx", folder / "reference.onnx"
+    limits, git_commit = settings.limits, _git_commit()
+    export_onnx(checkpoint, fp32, git_commit=git_commit)
+    parity = check_parity(checkpoint.serving_network(), fp32, tolerance=limits.tolerance)
+    batches = ", ".join(map(str, BATCH_SIZES))
+    say(f"ONNX FP32 differs from torch by at most {parity:.1e}, at batches {batches} and each modality missing.")
+    clips = list(calibration_batches(settings.cache, settings.calibration_clips, seed=0))
+    count = sum(len(next(iter(batch.values()))) for batch in clips)
+    convolutions = quantize(fp32, int8, clips, settings.recipe, reference=reference)
+    say(f"INT8: {convolutions} convolutions, {settings.recipe}, calibrated on {count} clips.")
+    comparison = compare(fp32, int8, heldout_batches(settings.cache))
+    say(f"{comparison}.")
+    # The comparison of recipes comes first, as it says what to do when the gate refuses this one.
+    alternatives = _alternatives(fp32, folder, clips, settings, say) if settings.compare else []
+    enforce(comparison, min_agreement=limits.min_agreement, max_accuracy_loss=limits.max_accuracy_loss)
+    timings = measure(fp32, int8, runs=settings.runs)
+    first = {name: tensor[:_CLIPS_FOR_LOSSES] for name, tensor in clips[0].items()}
+    report = Report(
+        checkpoint=settings.checkpoint.name,
+        git_commit=git_commit,
+        parity=parity,
+        limits=limits,
+        recipe=settings.recipe,
+        convolutions=convolutions,
+        calibration_clips=count,
+        comparison=comparison,
+        megabytes={"FP32": _megabytes(fp32), "INT8": _megabytes(int8)},
+        timings=timings,
+        losses=find_losses(reference, int8, first),
+        alternatives=alternatives,
+    )
+    one = timings.models[1]
+    say(
+        f"One thread: {one['fp32'].cpu_ms:.1f} ms a clip FP32, {one['int8'].cpu_ms:.1f} INT8, "
+        f"{timings.speed_up(1):.2f} times as fast, at {one['int8'].peak_share:.0%} of this processor's INT8 peak."
+    )
+    written = {f"{REPORT}.json": report.as_json(), f"{REPORT}.md": report.as_markdown()}
+    for name, text in written.items():
+        (folder / name).write_text(text)
+    installed = install(
+        settings.repository,
+        {FP32: {MODEL_FILE: fp32}, INT8: {MODEL_FILE: int8, **{name: folder / name for name in written}}},
+        checkpoint.crop,
+    )
+    for version in installed:
+        say(f"{version}: {_megabytes(version / MODEL_FILE):.1f} MB")
+    say(f"Report: {installed[1] / REPORT}.md")
+    return installed
+
+
+def _alternatives(
+    fp32: Path, folder: Path, clips: list[Batch], settings: Settings, say: Callable[[str], None]
+) -> list[Alternative]:
+    """Each other scope and each other calibration, one at a time."""
+    chosen = settings.recipe
+    recipes = [dataclasses.replace(chosen, scope=scope) for scope in SCOPES if scope != chosen.scope]
+    recipes += [dataclasses.replace(chosen, calibration=name) for name in CALIBRATIONS if name != chosen.calibration]
+    found = []
+    for recipe in recipes:
+        path = folder / "alternative.onnx"
+        quantize(fp32, path, clips, recipe)
+        found.append(Alternative(recipe, compare(fp32, path, heldout_batches(settings.cache)), _megabytes(path)))
+        say(f"instead, {recipe}: {found[-1].comparison}.")
+    return found
+
+
+def _megabytes(path: Path) -> float:
+    return path.stat().st_size / 1e6
+
+
+def _git_commit() -> str:
+    """The commit that is checked out, or `unknown` outside a checkout."""
+    result = subprocess.run(
+        ["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False, cwd=Path(__file__).parent
+    )
+    return result.stdout.strip() or "unknown"

@@ -1,0 +1,57 @@
+"""A running Triton takes a new version up, goes back, and forward again, without failing one request."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tritonclient import grpc
+
+from export.repository import install, promote, prune, roll_back
+from preprocessing import contract
+from tests.support.standin_model import write_repository, write_standin
+from tests.support.triton import STANDIN, serving
+from tests.triton_server.client import Tensors, ask_onnxruntime, random_inputs, triton_inputs
+from tests.triton_server.processes import wait_for
+from tests.triton_server.stream import Answers, stream
+
+
+def test_promotion_and_rollback_fail_no_request(tmp_path: Path) -> None:
+    repository = write_repository(tmp_path / "models", STANDIN)
+    model, inputs = repository / STANDIN, random_inputs(1, seed=2)
+    write_standin(tmp_path / "new.onnx", seed=7)
+    first, second = (
+        ask_onnxruntime(file, inputs)[contract.LOGITS.name]
+        for file in (model / "1" / "model.onnx", tmp_path / "new.onnx")
+    )
+    with serving(repository, model_control_mode="poll") as server, stream(server, inputs) as answers:
+        wait_for(lambda: answers.right, "requests are answered")
+
+        def shows(version: int) -> None:
+            wanted = {1: first, 2: second}[version]
+            wait_for(lambda: answers.last_equals(wanted), f"version {version} answers")
+            assert answered_by(server.grpc_address, inputs) == str(version)
+            keep_asking(answers)
+
+        assert install(repository, {STANDIN: {"model.onnx": tmp_path / "new.onnx"}}, "face") == [model / "2"]
+        shows(2)
+        assert roll_back(model) == 1
+        shows(1)
+        promote(model, 2)
+        shows(2)
+        assert prune(model, keep=1) == [1]
+        keep_asking(answers)
+        assert server.restarts == 0
+    assert not answers.failed, answers.messages
+    assert answers.all_equal(first, second)
+
+
+def answered_by(address: str, inputs: Tensors) -> str:
+    """The version that answers."""
+    with grpc.InferenceServerClient(address) as client:
+        return str(client.infer(STANDIN, triton_inputs(inputs)).get_response().model_version)
+
+
+def keep_asking(answers: Answers) -> None:
+    """Until enough further requests were answered, for longer than Triton's polling takes."""
+    before = answers.right
+    wait_for(lambda: answers.right > before + 100, "more requests are answered")
