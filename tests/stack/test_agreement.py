@@ -9,7 +9,7 @@ import pytest
 from tritonclient import grpc
 
 from export.repository import MODEL_FILE as MODEL_FILE_NAME
-from export.repository import versions
+from export.repository import served
 from preprocessing import contract
 from preprocessing.clip import read_clip
 from tests.stack.running import Stack, predict
@@ -18,7 +18,9 @@ from tests.triton_server.client import ask_onnxruntime, ask_triton, random_input
 
 MODEL = "emotion_int8"
 _FOLDER = Path(__file__).parents[2] / "model_repository" / MODEL
-MODEL_FILE = _FOLDER / str(versions(_FOLDER)[-1]) / MODEL_FILE_NAME
+_SERVED = served(_FOLDER)
+assert _SERVED is not None
+MODEL_FILE = _SERVED.folder / MODEL_FILE_NAME
 CLIPS = [
     "clips/01-01-01-01-01-01-01.mp4",
     "clips/01-01-07-02-02-01-01.mp4",
