@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final, Literal, get_args
 
 Scope = Literal["video", "video-but-first", "all"]
-"""Convolutions that are quantised: the video branch's, those but its first, or the audio branch's, too."""
+"""Convolutions that are quantised: the video branch's, those but its first, or all of the network's."""
 
 Calibration = Literal["minmax", "entropy", "percentile"]
 """How ranges follow from calibration clips: their extremes, least relative entropy, or the 99.999th percentile."""

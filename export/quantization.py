@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import itertools
 import logging
 import shutil
 import tempfile
@@ -66,6 +67,10 @@ def quantize(
         ExportError: There are no calibration clips, or no convolutions.
     """
     recipe = recipe or Recipe()
+    clips = iter(batches)
+    first = next(clips, None)
+    if first is None:
+        raise ExportError("There are no clips to calibrate INT8 with.")
     logging.getLogger("root").setLevel(logging.ERROR)
     with tempfile.TemporaryDirectory() as folder:
         prepared, raw = Path(folder) / "prepared.onnx", Path(folder) / "raw.onnx"
@@ -83,7 +88,7 @@ def quantize(
             reduce_range=False,
             weight_qType=QuantType.QInt8,
             activation_qType=QuantType.QUInt8 if recipe.activations == "u8" else QuantType.QInt8,
-            tensors_range=_ranges(prepared, batches, recipe),
+            tensors_range=_ranges(prepared, itertools.chain([first], clips), recipe),
             nodes_to_quantize=nodes,
             nodes_to_exclude=[],
             op_types_to_quantize=["Conv", *_FOLLOWING],
@@ -146,14 +151,10 @@ def _ranges(prepared: Path, batches: Iterable[Batch], recipe: Recipe) -> Any:  #
         )
         # Its own session is not optimised at all, which takes twice as long; outputs of a graph are kept either way.
         calibrator.infer_session = open_session(augmented)
-        count = 0
         # It tells its progress on the screen.
         with contextlib.redirect_stdout(io.StringIO()):
             for batch in batches:
                 calibrator.collect_data(_Reader([batch]))
-                count += 1
-            if not count:
-                raise ExportError("There are no clips to calibrate INT8 with.")
             return calibrator.compute_data()
 
 
