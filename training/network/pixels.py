@@ -16,11 +16,11 @@ from preprocessing.contract import IMAGENET_MEAN, IMAGENET_STD
 ZERO_POINT: Final = round(255 * sum(IMAGENET_MEAN) / len(IMAGENET_MEAN))
 """Pixel value that counts as 0: the grey of ImageNet's mean colour."""
 
-WEIGHT: Final = "pixels.conv1.weight"
-"""Name of such weights in an ONNX file, where they must not be taken for the network's own."""
+PREFIX: Final = "pixels."
+"""What the names of such weights in an ONNX file begin with, as they must not be taken for the network's own."""
 
-BIAS: Final = "pixels.conv1.bias"
-"""Name of their bias."""
+WEIGHT: Final = f"{PREFIX}conv1.weight"
+BIAS: Final = f"{PREFIX}conv1.bias"
 
 FloatArray = npt.NDArray[np.floating[Any]]
 
