@@ -6,10 +6,12 @@ SHELL := /bin/bash
 PYTHON ?= python3
 PIP_INSTALL = .venv/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
+PIN = .venv/bin/uv pip compile --quiet --no-annotate --no-header --python-version 3.11 --constraint constraints.txt -
+
 # The Triton wheel exists for Linux on x86-64 only; elsewhere the gateway runs the model in its own process.
 TRITON_ENVIRONMENT := $(if $(filter Linux-x86_64,$(shell uname -sm | tr ' ' -)),.venv-triton/.installed)
 
-.PHONY: help run test train-environment sweep lint format lock clean
+.PHONY: help run test test-containers check-manifests sbom train-environment sweep lint format lock clean
 
 help:  ## Show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -19,6 +21,26 @@ run: .venv/.serving $(TRITON_ENVIRONMENT)  ## Start Triton and the gateway; Ctrl
 
 test: .venv/.development $(TRITON_ENVIRONMENT) programs  ## Run all tests
 	.venv/bin/python -m pytest $(ARGS)
+
+# Docker's server and client are one package of Debian 12 and two of Debian 13.
+test-containers: .venv/.development  ## Build the images, run them by compose, and test that
+	@.ci/install-programs dockerd:docker.io docker:docker-cli mmdebstrap:mmdebstrap
+	.venv/bin/python -m pytest -m containers tests/containers $(ARGS)
+
+# In an environment of its own: its pins are not ours.
+check-manifests: .venv/.development .venv-checkov/.installed  ## Check the Kubernetes manifests with Checkov
+	mkdir -p .cache/manifests
+	set -e; for overlay in cpu gpu local; do .venv/bin/kubectl kustomize "k8s/overlays/$$overlay" > ".cache/manifests/$$overlay.yaml"; done
+	.venv-checkov/bin/checkov --config-file k8s/.checkov.yaml --directory .cache/manifests
+
+# The Python packages of the images that we install them into, in CycloneDX's format; not those of the base images.
+sbom: .venv/.development .venv-sbom/.installed  ## Write bills of materials of the images to sbom/
+	mkdir -p sbom
+	.venv/bin/python .ci/image-requirements tracing -onnxruntime | $(PIN) --output-file sbom/gateway.txt
+	.venv/bin/python .ci/image-requirements training export | $(PIN) --output-file sbom/training.txt
+	cp triton_server/requirements.txt sbom/triton.txt
+	set -e; for image in gateway triton training; do \
+		.venv-sbom/bin/cyclonedx-py requirements --output-reproducible --output-file "sbom/$$image.cdx.json" "sbom/$$image.txt"; done
 
 train-environment: .venv/.training  ## Install what training and exporting need
 
@@ -39,7 +61,7 @@ lock: .venv/.development  ## Pin what is declared, in constraints.txt; ARGS=--up
 		--no-annotate --no-header $(ARGS) pyproject.toml --output-file constraints.txt
 
 clean:  ## Remove environments and caches, but no data, checkpoints or models
-	rm -rf .venv .venv-triton .pytest_cache .mypy_cache .ruff_cache test-artifacts *.egg-info
+	rm -rf .venv .venv-triton .venv-checkov .venv-sbom .cache sbom .pytest_cache .mypy_cache .ruff_cache test-artifacts *.egg-info
 
 .venv/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, this is " + sys.version.split()[0])'
@@ -61,6 +83,14 @@ clean:  ## Remove environments and caches, but no data, checkpoints or models
 	$(PYTHON) -m venv .venv-triton
 	if .venv-triton/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --requirement $<; \
 		then touch $@; else echo "The Triton wheel cannot be installed here: doing without Triton."; fi
+
+# Tools whose own pins are not ours, each in an environment of its own.
+.venv-checkov/.installed: PACKAGE := checkov==3.3.30
+.venv-sbom/.installed: PACKAGE := cyclonedx-bom==7.5.0
+.venv-checkov/.installed .venv-sbom/.installed:
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check $(PACKAGE)
+	touch $@
 
 # Programs that tests drive, each with the Debian package that holds it.
 TEST_PROGRAMS := chromium:chromium nginx:nginx promtool:prometheus redis-server:redis-server node:nodejs npm:npm

@@ -21,5 +21,7 @@ if "%EMO_MOCK%"=="1" (
 ) else (
     docker compose %FILES% up --build --detach --wait %* || exit /b 1
 )
-echo The recorder is at http://localhost:8080; "docker compose down" stops everything.
-start "" http://localhost:8080
+set PAGE=http://localhost:8080
+if defined EMO_RECORDER_PORT set PAGE=http://localhost:%EMO_RECORDER_PORT%
+echo The recorder is at %PAGE%; "docker compose down" stops everything.
+start "" %PAGE%

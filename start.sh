@@ -29,7 +29,7 @@ else
 	docker compose $files up --build --detach --wait "$@"
 fi
 
-page=http://localhost:8080
+page=http://localhost:${EMO_RECORDER_PORT:-8080}
 echo "The recorder is at $page; 'docker compose down' stops everything."
 for open in xdg-open open; do
 	if command -v "$open" >/dev/null; then

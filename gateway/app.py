@@ -15,7 +15,7 @@ from gateway.error_responses import install_error_handlers
 from gateway.middleware import REQUEST_ID_HEADER, RequestContextMiddleware
 from gateway.request_deadline import DEADLINE_HEADER
 from gateway.routes import health, metrics, models, predict, timeline
-from gateway.routes.page import add_page
+from gateway.routes.page import ApiPrefixMiddleware, add_page
 from gateway.services import make_services
 from gateway.settings import Settings
 from gateway.upload_memory import UploadMemoryMiddleware
@@ -69,4 +69,6 @@ def create_app(settings: Settings, perform: Perform = perform_task) -> FastAPI:
         app.include_router(router)
     if (settings.frontend_folder / "index.html").is_file():
         add_page(app, settings.frontend_folder)
+    # Added last, it comes first.
+    app.add_middleware(ApiPrefixMiddleware)
     return app

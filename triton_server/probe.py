@@ -7,8 +7,10 @@ not gRPC, so that the launcher needs nothing but the standard library and numpy.
 
 from __future__ import annotations
 
+import argparse
 import http.client
 import json
+import sys
 import time
 from typing import Any
 
@@ -162,3 +164,23 @@ def _reason(content: bytes) -> str:
         return str(json.loads(content)["error"])
     except (ValueError, KeyError, TypeError):
         return content.decode(errors="replace") or "no reason given"
+
+
+def main() -> int:
+    """One inference, for the probes of containers: 0 where it was answered, 1 and a sentence where not."""
+    parser = argparse.ArgumentParser(prog="python -m triton_server.probe", description=main.__doc__)
+    parser.add_argument("model", help="name of the model")
+    parser.add_argument("--host", default="127.0.0.1", help="address of Triton's HTTP interface")
+    parser.add_argument("--port", type=int, default=8003, help="port of Triton's HTTP interface")
+    parser.add_argument("--timeout", type=float, default=5.0, help="seconds that one request may take")
+    given = parser.parse_args()
+    try:
+        ModelProbe(given.model, host=given.host, port=given.port, timeout_seconds=given.timeout).infer()
+    except ProbeError as error:
+        print(error.message, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

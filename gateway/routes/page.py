@@ -1,7 +1,7 @@
 """The page, where the gateway serves it itself; in deployment nginx does.
 
-The page finds its API below `api/`, beside itself, whoever serves it: nginx passes that on to the gateway, and the
-gateway, where it serves the page, answers below that prefix as well as at its root.
+The page finds its API below `api/`, beside itself, whoever serves it: the gateway answers below that prefix as well as
+at its root, so that nginx may take the prefix off and a cluster's Ingress, which sends it here directly, need not.
 """
 
 from __future__ import annotations
@@ -60,4 +60,3 @@ def add_page(app: FastAPI, folder: Path) -> None:
     # A route of this one path: the folder holds more than the page.
     app.router.add_route("/", GZipMiddleware(_Files(directory=folder, html=True)), include_in_schema=False)  # type: ignore[arg-type]  # an ASGI application is as good as a function
     app.mount("/assets", GZipMiddleware(_Files(directory=folder / "assets")), name="assets")
-    app.add_middleware(ApiPrefixMiddleware)

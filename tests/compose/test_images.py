@@ -132,6 +132,7 @@ def test_nginx_keeps_to_itself_what_is_not_the_pages_nor_the_apis(recorder: http
 def test_nginx_takes_the_largest_clip_and_waits_for_the_slowest() -> None:
     text, fields = TEMPLATE.read_text(), Settings.model_fields
     (largest,) = re.findall(r"client_max_body_size (\d+)m;", text)
-    assert int(largest) * 2**20 > fields["upload_limit"].default
+    assert int(largest) * 2**20 > max(fields["upload_limit"].default, fields["batch_upload_limit"].default)
     for timeout in re.findall(r"proxy_(?:send|read)_timeout (\d+)s;", text):
         assert int(timeout) > fields["upload_timeout"].default + fields["request_deadline"].default
+        assert int(timeout) > fields["timeline_deadline"].default

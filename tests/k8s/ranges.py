@@ -106,7 +106,7 @@ def _graceful_end(manifests: list[Manifest]) -> Iterator[str]:
         needed = container["lifecycle"]["preStop"]["sleep"]["seconds"] + after_signal[name]
         if pod["terminationGracePeriodSeconds"] <= needed:
             yield f"{name} is killed after {pod['terminationGracePeriodSeconds']} s and needs {needed:g} s to end"
-    if settings.drain_timeout <= settings.request_deadline:
+    if settings.drain_timeout <= max(settings.request_deadline, settings.timeline_deadline):
         yield "the gateway ends before its requests' deadline"
 
 
@@ -116,7 +116,10 @@ def _gateway(manifests: list[Manifest]) -> Iterator[str]:
     limits: dict[str, Any] = container["resources"]["limits"]
     if settings.decode_workers != quantity(limits["cpu"]):
         yield f"{settings.decode_workers} decode workers share {limits['cpu']} CPUs"
-    if settings.decode_workers * settings.decode_memory >= quantity(limits.get("memory", "0")):
+    if settings.timelines_at_once >= settings.decode_workers:
+        yield f"{settings.timelines_at_once} timelines leave no decode worker to others"
+    needed = settings.decode_workers * settings.decode_memory + settings.upload_memory
+    if needed >= quantity(limits.get("memory", "0")):
         yield f"{settings.decode_workers} decode workers may take more than the memory limit {limits.get('memory')}"
     services = {service["metadata"]["name"]: service for service in of_kind(manifests, "Service")}
     triton = services.get(settings.triton_host)

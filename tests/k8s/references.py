@@ -94,7 +94,8 @@ def _read_ports(manifests: list[Manifest]) -> Iterator[str]:
         for container in deployment["spec"]["template"]["spec"]["containers"]:
             names = {port["name"] for port in container["ports"]}
             for kind in ("startupProbe", "readinessProbe", "livenessProbe"):
-                if kind in container and container[kind]["httpGet"]["port"] not in names:
+                asked = container.get(kind, {}).get("httpGet")
+                if asked and asked["port"] not in names:
                     yield f"{kind} of {container['name']} asks a port that the container lacks"
 
 

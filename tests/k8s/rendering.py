@@ -18,14 +18,11 @@ OVERLAYS = ("cpu", "gpu", "local")
 Manifest = dict[str, Any]
 
 
-@functools.cache
-def rendered_text(overlay: str) -> str:
-    """An overlay's manifests as YAML."""
-    done = subprocess.run(
-        [tool("kubectl"), "kustomize", K8S / "overlays" / overlay], capture_output=True, text=True, check=False
-    )
+def render(folder: Path) -> list[Manifest]:
+    """The manifests of a folder with a kustomization."""
+    done = subprocess.run([tool("kubectl"), "kustomize", folder], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    return done.stdout
+    return list(yaml.safe_load_all(done.stdout))
 
 
 def rendered(overlay: str) -> list[Manifest]:
@@ -35,7 +32,7 @@ def rendered(overlay: str) -> list[Manifest]:
 
 @functools.cache
 def _parsed(overlay: str) -> list[Manifest]:
-    return list(yaml.safe_load_all(rendered_text(overlay)))
+    return render(K8S / "overlays" / overlay)
 
 
 def of_kind(manifests: list[Manifest], kind: str) -> list[Manifest]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from pathlib import Path
 
@@ -10,10 +11,13 @@ import yaml
 from google.protobuf import text_format
 from tritonclient.grpc.model_config_pb2 import ModelConfig, ModelInstanceGroup
 
+from gateway.app import create_app
+from gateway.settings import Settings
+from tests.k8s.changes import FOLDER, changes
 from tests.k8s.policy import violations
 from tests.k8s.ranges import faults, gateway_settings, quantity
 from tests.k8s.references import dangling
-from tests.k8s.rendering import K8S, OVERLAYS, named, of_kind, pod_specs, rendered
+from tests.k8s.rendering import K8S, OVERLAYS, named, of_kind, pod_specs, render, rendered
 from tests.support.tools import tool
 
 REPOSITORY = K8S.parent / "model_repository"
@@ -98,9 +102,12 @@ def test_the_ingress_takes_the_largest_clip_and_waits_for_the_slowest() -> None:
     annotations = named(manifests, "Ingress", "emotion")["metadata"]["annotations"]
     settings = gateway_settings(manifests)
     prefix = "nginx.ingress.kubernetes.io/proxy-"
-    assert int(annotations[prefix + "body-size"].removesuffix("m")) * 2**20 > settings.upload_limit
+    assert int(annotations[prefix + "body-size"].removesuffix("m")) * 2**20 > max(
+        settings.upload_limit, settings.batch_upload_limit
+    )
     for kind in ("read", "send"):
         assert int(annotations[f"{prefix}{kind}-timeout"]) > settings.upload_timeout + settings.request_deadline
+        assert int(annotations[f"{prefix}{kind}-timeout"]) > settings.timeline_deadline
 
 
 @each_overlay
@@ -129,3 +136,35 @@ def test_the_adapter_provides_the_metrics_that_scaling_asks_for() -> None:
         if metric["type"] == "Pods"
     }
     assert provided == asked
+
+
+@each_overlay
+def test_what_an_overlay_changes_is_what_was_reviewed(overlay: str) -> None:
+    advice = "after a look at the differences: python -m tests.k8s.changes"
+    assert changes(overlay) == (FOLDER / f"{overlay}.txt").read_text(), advice
+
+
+def test_the_ingress_sends_the_whole_api_to_the_gateway_and_no_metrics() -> None:
+    (rule,) = named(rendered("cpu"), "Ingress", "emotion")["spec"]["rules"]
+    prefixes = {path["path"] for path in rule["http"]["paths"] if path["backend"]["service"]["name"] == "gateway"}
+    operations = {f"/api{path}" for path in create_app(Settings(mock=True)).openapi()["paths"]} - {"/api/metrics"}
+    assert {each for each in operations if not any(each.startswith(prefix) for prefix in prefixes)} == set()
+    assert not any("/api/metrics".startswith(prefix) for prefix in prefixes)
+
+
+def test_keda_scales_what_the_autoscalers_would_have(tmp_path: Path) -> None:
+    parts = {name: os.path.relpath(K8S / name, tmp_path) for name in ("overlays/cpu", "components/monitoring")}
+    keda = os.path.relpath(K8S / "components" / "keda", tmp_path)
+    kustomization = {"resources": [parts["overlays/cpu"]], "components": [parts["components/monitoring"], keda]}
+    (tmp_path / "kustomization.yaml").write_text(yaml.safe_dump(kustomization))
+    manifests = render(tmp_path)
+    assert of_kind(manifests, "HorizontalPodAutoscaler") == []
+    replaced = {
+        (each["spec"]["scaleTargetRef"]["name"], each["spec"]["minReplicas"], each["spec"]["maxReplicas"])
+        for each in of_kind(rendered("cpu"), "HorizontalPodAutoscaler")
+    }
+    scaled = {
+        (each["spec"]["scaleTargetRef"]["name"], each["spec"]["minReplicaCount"], each["spec"]["maxReplicaCount"])
+        for each in of_kind(manifests, "ScaledObject")
+    }
+    assert scaled == replaced

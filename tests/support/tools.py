@@ -9,7 +9,13 @@ from pathlib import Path
 
 import pytest
 
-_DEBIAN_PACKAGES = {"promtool": "prometheus", "nginx": "nginx", "redis-server": "redis-server"}
+_DEBIAN_PACKAGES = {
+    "promtool": "prometheus",
+    "nginx": "nginx",
+    "redis-server": "redis-server",
+    "docker": "docker.io",
+    "mmdebstrap": "mmdebstrap",
+}
 
 
 def tool(name: str) -> str:
