@@ -28,7 +28,7 @@ def quantity(text: str) -> Decimal:
 
 def gateway_settings(manifests: list[Manifest]) -> Settings:
     """The gateway's settings as its pods get them; raises where one is unknown or wrong."""
-    (config,) = of_kind(manifests, "ConfigMap")
+    (config,) = [each for each in of_kind(manifests, "ConfigMap") if each["metadata"]["name"].startswith("gateway-")]
     data = {key.removeprefix("EMO_").lower(): value for key, value in config["data"].items()}
     assert data.keys() <= Settings.model_fields.keys(), data.keys() - Settings.model_fields.keys()
     return Settings(**data)
