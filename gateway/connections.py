@@ -10,7 +10,7 @@ import asyncio
 import json
 import uuid
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -44,6 +44,8 @@ class BoundedProtocol(HttpToolsProtocol):
         self._timer: asyncio.TimerHandle | None = None
         self._head_bytes = 0
         self._body_is_open = False
+        self._closes_after_body = False
+        self._is_refused = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A client has connected, and should ask something."""
@@ -57,27 +59,46 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Take bytes; those of a head are limited in number."""
-        if self.cycle is None or self.cycle.response_complete:
-            if self._timer is None:
-                self._arm()
-            if not self._body_is_open:
-                self._head_bytes += len(data)
+        idle = self.cycle is None or self.cycle.response_complete
+        if idle and self._timer is None:
+            self._arm()
+        if idle and not self._body_is_open:
+            self._head_bytes += len(data)
         super().data_received(data)
-        if self._head_bytes > _HEAD_LIMIT and not self.transport.is_closing():
-            self._refuse("head_too_large", f"The head of the request has more than {_HEAD_LIMIT} bytes, the limit.")
+        if self._head_bytes > _HEAD_LIMIT:
+            self._refuse_head()
 
     def on_headers_complete(self) -> None:
         """The head is there."""
         self._disarm()
         self._head_bytes = 0
         self._body_is_open = True
+        if len(self.url) + sum(len(name) + len(value) for name, value in self.headers) > _HEAD_LIMIT:
+            self._refuse_head()
+            return
         super().on_headers_complete()
+        self.cycle.transport = cast("asyncio.Transport", _GentleTransport(self))
+
+    def on_body(self, body: bytes) -> None:
+        """Part of the body is there."""
+        if not self._is_refused:
+            super().on_body(body)
 
     def on_message_complete(self) -> None:
         """The body is there."""
         self._body_is_open = False
         self._disarm()
-        super().on_message_complete()
+        if not self._is_refused:
+            super().on_message_complete()
+        if self._closes_after_body:
+            self.transport.close()
+
+    def close_gently(self) -> None:
+        """Close after the body: closing with bytes unread would reset the connection, and the answer would be lost."""
+        if self._body_is_open:
+            self._closes_after_body = True
+        else:
+            self.transport.close()
 
     def on_response_complete(self) -> None:
         """Where the answer came before the end of the body, listen on for a while only."""
@@ -109,8 +130,14 @@ class BoundedProtocol(HttpToolsProtocol):
         else:
             self.transport.close()
 
+    def _refuse_head(self) -> None:
+        self._refuse("head_too_large", f"The head of the request has more than {_HEAD_LIMIT} bytes, the limit.")
+
     def _refuse(self, code: str, message: str, cause: str = "") -> None:
         """Answer without the application, which has seen nothing of the request, and close."""
+        if self._is_refused or self.transport.is_closing():
+            return
+        self._is_refused = True
         policy = POLICIES[code]
         request_id = uuid.uuid4().hex
         self.logger.info(
@@ -122,7 +149,25 @@ class BoundedProtocol(HttpToolsProtocol):
             f"Content-Length: {len(body)}\r\nX-Request-ID: {request_id}\r\nConnection: close\r\n\r\n"
         )
         self.transport.write(head.encode() + body)
-        self.transport.close()
+        self._arm()
+        self._head_bytes = 0
+        self.close_gently()
+
+
+class _GentleTransport:
+    """What a request's answer is written to: the connection, which it closes without losing the answer."""
+
+    def __init__(self, protocol: BoundedProtocol) -> None:
+        self._protocol = protocol
+
+    def write(self, data: bytes) -> None:
+        self._protocol.transport.write(data)
+
+    def is_closing(self) -> bool:
+        return self._protocol.transport.is_closing()
+
+    def close(self) -> None:
+        self._protocol.close_gently()
 
 
 def bounded_protocol(head_timeout: float) -> type[BoundedProtocol]:

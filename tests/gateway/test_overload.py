@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 from collections.abc import Iterator
 from contextlib import ExitStack
 
@@ -145,3 +146,22 @@ def test_second_request_of_a_connection_has_the_same_limits(small: httpx.Client)
         assert opened.recv(65_536).startswith(b"HTTP/1.1 200")
         opened.sendall(b"GET /health HTTP/1.1\r\nX-Slow: ")
         assert raw.parsed(raw.everything(opened))[1]["error"]["code"] == "upload_timeout"
+
+
+def test_answer_that_comes_before_the_body_is_not_lost(small: httpx.Client) -> None:
+    """As behind nginx, which sends `Connection: close`, and a whole body before it reads."""
+    body = raw.PART_HEAD + bytes(900 * KIBIBYTE)
+    with raw.connection(small) as opened:
+        opened.sendall(raw.head(len(body), "/predict", "Connection: close", "X-Deadline-Seconds: soon"))
+        wait_until(lambda: select.select([opened], [], [], 0)[0] != [], "the answer")
+        opened.sendall(body)
+        status, answer = raw.parsed(raw.everything(opened))
+    assert (status, answer["error"]["code"]) == (422, "invalid_request")
+
+
+def test_head_that_is_too_large_is_refused_although_its_body_follows(small: httpx.Client) -> None:
+    body = raw.PART_HEAD + bytes(200 * KIBIBYTE)
+    with raw.connection(small) as opened:
+        opened.sendall(raw.head(len(body), "/predict", f"X-Long: {'a' * 70_000}") + body)
+        status, answer = raw.parsed(raw.everything(opened))
+    assert (status, answer["error"]["code"]) == (431, "head_too_large")
