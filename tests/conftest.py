@@ -5,3 +5,10 @@ from __future__ import annotations
 import os
 
 os.environ["OMP_NUM_THREADS"] = "1"
+
+import pytest
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the size of the tests with crowds."""
+    parser.addoption("--full-size", action="store_true", help="crowds of full size, as `make soak` has them")
