@@ -11,11 +11,7 @@ PIN = .venv/bin/uv pip compile --quiet --no-annotate --no-header --python-versio
 # The Triton wheel exists for Linux on x86-64 only; elsewhere the gateway runs the model in its own process.
 TRITON_ENVIRONMENT := $(if $(filter Linux-x86_64,$(shell uname -sm | tr ' ' -)),.venv-triton/.installed)
 
-<<<<<<< HEAD
-.PHONY: help run test test-containers check-manifests sbom train-environment sweep lint format lock clean
-=======
-.PHONY: help run test soak train-environment sweep lint format lock clean
->>>>>>> 8379b98 (Measure what the gateway adds to decoding and inference; a target for the full soak)
+.PHONY: help run test soak test-containers check-manifests sbom train-environment sweep lint format lock clean
 
 help:  ## Show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -26,7 +22,6 @@ run: .venv/.serving $(TRITON_ENVIRONMENT)  ## Start Triton and the gateway; Ctrl
 test: .venv/.development $(TRITON_ENVIRONMENT) programs  ## Run all tests
 	.venv/bin/python -m pytest $(ARGS)
 
-<<<<<<< HEAD
 # Docker's server and client are one package of Debian 12 and two of Debian 13.
 test-containers: .venv/.development  ## Build the images, run them by compose, and test that
 	@.ci/install-programs dockerd:docker.io docker:docker-cli mmdebstrap:mmdebstrap
@@ -46,10 +41,9 @@ sbom: .venv/.development .venv-sbom/.installed  ## Write bills of materials of t
 	cp triton_server/requirements.txt sbom/triton.txt
 	set -e; for image in gateway triton training; do \
 		.venv-sbom/bin/cyclonedx-py requirements --output-reproducible --output-file "sbom/$$image.cdx.json" "sbom/$$image.txt"; done
-=======
+
 soak: .venv/.development $(TRITON_ENVIRONMENT)  ## Crowds of good and bad clients at full size; prints what it measured
 	.venv/bin/python -m pytest tests/gateway/test_soak.py --full-size -s
->>>>>>> 8379b98 (Measure what the gateway adds to decoding and inference; a target for the full soak)
 
 train-environment: .venv/.training  ## Install what training and exporting need
 
