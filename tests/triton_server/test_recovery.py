@@ -143,6 +143,24 @@ def test_a_new_version_is_picked_up_by_polling_without_a_failed_request(reposito
     assert answers.all_equal(first, second)
 
 
+def test_old_connections_are_closed_without_failing_a_call(repository: Path) -> None:
+    """So that clients look the server's name up again, behind which there may be others by now."""
+    inputs = random_inputs(1, seed=5)
+    with serving(repository, connection_age_seconds=1) as server, stream(server, inputs) as answers:
+        wait_for(lambda: answers.right, "requests are answered")
+        ports = client_ports(server)
+        wait_for(lambda: len(ports | client_ports(server)) > len(ports), "a new connection is made")
+        before = answers.right
+        wait_for(lambda: answers.right > before + 10, "requests are answered over it")
+    assert not answers.failed, answers.messages
+
+
+def client_ports(server: TritonServer) -> set[int]:
+    """Ports of this process that are connected to Triton's gRPC interface."""
+    connections = psutil.Process().net_connections("tcp")
+    return {one.laddr.port for one in connections if one.raddr and one.raddr.port == server.options.grpc_port}
+
+
 def test_requests_under_way_are_answered_before_a_stop(repository: Path) -> None:
     config = repository / STANDIN / "config.pbtxt"
     delayed = standin_config(STANDIN).replace(
