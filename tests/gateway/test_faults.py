@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
+import io
 import threading
+import wave
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import grpc
 import httpx
+import numpy as np
 import pytest
 
+from preprocessing.contract import SAMPLE_RATE, WINDOW_SAMPLES
 from tests.gateway.fake_triton import FakeTriton, fake_triton
 from tests.gateway.models import MODEL
 from tests.gateway.proxy import proxy
 from tests.gateway.running import running_gateway, settings_for_tests, wait_ready, wait_until
+from tests.gateway.test_metrics import samples, value
 from tests.support.triton import serving
 
 
 @contextmanager
-def gateway_before(port: int) -> Iterator[httpx.Client]:
-    """A gateway that asks Triton at a port, ready, and makes no probes of its own afterwards."""
+def gateway_before(port: int, **changes: Any) -> Iterator[httpx.Client]:
+    """A gateway that asks Triton at a port, ready."""
     settings = settings_for_tests(
-        mock=False, model=MODEL, triton_grpc_port=port, inference_timeout=30.0, request_deadline=30.0
+        mock=False, model=MODEL, triton_grpc_port=port, inference_timeout=120.0, request_deadline=120.0, **changes
     )
     with running_gateway(settings) as gateway:
         wait_ready(gateway)
@@ -94,9 +100,41 @@ def test_version_that_is_not_there_is_the_callers_fault_and_costs_nobody_else(
         assert predict(gateway, clip).status_code == 200
 
 
-def test_client_that_goes_ends_its_inference(triton: FakeTriton, clip: bytes) -> None:
-    with gateway_before(triton.port) as gateway:
+def wav() -> bytes:
+    """Three seconds of noise, as `/predict/sampled` takes them."""
+    samples = np.random.default_rng(5).integers(-9000, 9000, WINDOW_SAMPLES, np.int16)
+    with io.BytesIO() as file:
+        with wave.open(file, "wb") as sound:
+            sound.setparams((1, 2, SAMPLE_RATE, 0, "NONE", ""))
+            sound.writeframes(samples.tobytes())
+        return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("path", "field", "accept"),
+    [
+        ("/predict", "file", "application/json"),
+        ("/predict/batch", "files", "application/json"),
+        ("/predict/sampled", "audio", "application/json"),
+        ("/predict/timeline", "file", "application/json"),
+        ("/predict/timeline", "file", "application/x-ndjson"),
+    ],
+)
+def test_client_that_goes_ends_its_inference_whatever_it_asked(
+    held: tuple[httpx.Client, FakeTriton], clip: bytes, path: str, field: str, accept: str
+) -> None:
+    gateway, triton = held
+    before = triton.cancelled
+    data = wav() if field == "audio" else clip
+    with pytest.raises(httpx.ReadTimeout):
+        gateway.post(path, files={field: ("clip", data)}, headers={"Accept": accept}, timeout=3.0)
+    wait_until(lambda: triton.cancelled > before, "the call is cancelled")
+    wait_until(lambda: value(samples(gateway), "emotion_upload_bytes") == 0, "nothing is held")
+
+
+@pytest.fixture(scope="module")
+def held() -> Iterator[tuple[httpx.Client, FakeTriton]]:
+    """A gateway before a Triton that answers nothing any more."""
+    with fake_triton() as triton, gateway_before(triton.port, probe_interval=3600.0) as gateway:
         triton.hold.clear()
-        with pytest.raises(httpx.ReadTimeout):
-            gateway.post("/predict", files={"file": ("clip", clip)}, timeout=2.0)
-        wait_until(lambda: triton.cancelled >= 1, "the call is cancelled")
+        yield gateway, triton
