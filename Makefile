@@ -11,7 +11,7 @@ PIN = .venv/bin/uv pip compile --quiet --no-annotate --no-header --python-versio
 # The Triton wheel exists for Linux on x86-64 only; elsewhere the gateway runs the model in its own process.
 TRITON_ENVIRONMENT := $(if $(filter Linux-x86_64,$(shell uname -sm | tr ' ' -)),.venv-triton/.installed)
 
-.PHONY: help run test soak test-containers check-manifests sbom train-environment sweep lint format lock clean
+.PHONY: help run test soak fuzz-api test-containers check-manifests sbom train-environment sweep lint format lock clean
 
 help:  ## Show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -44,6 +44,9 @@ sbom: .venv/.development .venv-sbom/.installed  ## Write bills of materials of t
 
 soak: .venv/.development $(TRITON_ENVIRONMENT)  ## Crowds of good and bad clients at full size; prints what it measured
 	.venv/bin/python -m pytest tests/gateway/test_soak.py --full-size -s
+
+fuzz-api: .venv/.development  ## Ask a running gateway what its OpenAPI description allows, and more, for some minutes
+	FUZZ_EXAMPLES=$(or $(EXAMPLES),300) .venv/bin/python -m pytest tests/gateway/test_openapi.py $(ARGS)
 
 train-environment: .venv/.training  ## Install what training and exporting need
 

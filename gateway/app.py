@@ -21,8 +21,12 @@ from gateway.settings import Settings
 from gateway.upload_memory import UploadMemoryMiddleware
 
 _DESCRIPTION = (
-    "Estimates which of eight emotions is expressed in a short clip of a face and a voice. It does not read what a "
-    "person feels, and stores nothing."
+    "Estimates which of eight emotions is **expressed** in a short clip of a face and a voice, by a model that learned "
+    "from actors. It does not read what a person feels, thinks or intends, it is often wrong, and it says so: each "
+    "answer carries its probability, and a flag where it is no better than a guess. Nothing of a clip is stored or "
+    "logged.\n\n"
+    "Do not judge people by it. Inferring emotions at work and in education is prohibited in the EU (AI Act, "
+    "Regulation (EU) 2024/1689, Art. 5(1)(f)); elsewhere, those exposed to it must be told."
 )
 
 

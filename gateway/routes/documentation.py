@@ -9,6 +9,8 @@ from gateway.errors import POLICIES
 from gateway.schemas.errors import ErrorResponse
 from gateway.uploads import FILE_FIELD
 
+_REQUEST_ID = "1f0c8a5e4b3d4f6c9a7b2d1e0f3c5a68"
+
 _NEVER_BY_PREDICTIONS = {"not_found", "method_not_allowed", "bad_http", "head_too_large"}
 _OF_SAMPLES = {"bad_sampled_frames", "bad_sampled_audio", "bad_sampled_times"}
 _OF_FILES = {
@@ -29,11 +31,17 @@ def error_responses(codes: Iterable[str]) -> dict[int | str, dict[str, Any]]:
     Args:
         codes: Codes of the errors that it may answer.
     """
-    meanings: dict[int | str, list[str]] = {}
+    answers: dict[int | str, dict[str, Any]] = {}
     for code in codes:
         policy = POLICIES[code]
-        meanings.setdefault(policy.status, []).append(f"`{code}`: {policy.meaning}")
-    return {status: {"model": ErrorResponse, "description": "\n\n".join(lines)} for status, lines in meanings.items()}
+        answer = answers.setdefault(
+            policy.status,
+            {"model": ErrorResponse, "description": "", "content": {"application/json": {"examples": {}}}},
+        )
+        answer["description"] = f"{answer['description']}\n\n`{code}`: {policy.meaning}".strip()
+        error = {"code": code, "message": policy.meaning, "request_id": _REQUEST_ID}
+        answer["content"]["application/json"]["examples"][code] = {"value": {"error": error}}
+    return answers
 
 
 def prediction_errors(*absent: str, sampled: bool) -> dict[int | str, dict[str, Any]]:

@@ -62,7 +62,7 @@ class Features(Schema):
 class ContractResponse(Schema):
     """The sizes, times and limits that pages and clients go by, so that none of them repeats a number."""
 
-    contract_version: int = Field(examples=[1])
+    contract_version: int = Field(description="Version of the tensor contract.", examples=[1])
     labels: list[str] = Field(description="Names of the emotions.", examples=[list(LABELS)])
     window_seconds: float = Field(description="Length of what is looked at, in seconds.", examples=[3.0])
     frame_count: int = Field(description="Frames of a window.", examples=[FRAME_COUNT])
