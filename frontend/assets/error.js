@@ -10,17 +10,20 @@ import { announce } from "./view.js";
  * @param {import("./machine.js").State} state - With its failure.
  * @param {AbortSignal} signal - Ends the countdown.
  */
-export async function showFailure({ failure }, signal) {
+export async function showFailure({ failure, clip, again: event = "send" }, signal) {
+  const isAbleToSend = clip !== undefined && failure.remedy === "send";
   byId("error-title").textContent = failure.title;
   byId("error-message").textContent = failure.message;
   byId("error-message").hidden = failure.message === "";
-  byId("error-advice").textContent = failure.advice;
+  byId("error-advice").textContent = isAbleToSend ? `The clip is still here. ${failure.advice}` : failure.advice;
   byId("key-form").hidden = failure.kind !== "unauthorized";
   const again = byId("send-again");
-  again.hidden = failure.remedy !== "send" || failure.kind === "unauthorized";
-  byId("open-again").textContent = failure.remedy === "open" ? "Try again" : "Record";
-  byId("open-again").classList.toggle("primary", failure.remedy !== "send");
+  again.dataset.event = event;
+  again.hidden = !isAbleToSend || failure.kind === "unauthorized";
+  byId("open-again").textContent = isAbleToSend || failure.remedy === "none" ? "Record" : "Try again";
+  byId("open-again").classList.toggle("primary", !isAbleToSend);
   byId("open-again").hidden = failure.kind === "insecure" || failure.kind === "unsupported";
+  byId("back-to-clip").hidden = clip === undefined;
   again.disabled = failure.retryAfter !== null;
   again.textContent = "Send again";
   if (failure.retryAfter !== null) {

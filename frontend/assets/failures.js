@@ -3,7 +3,7 @@
 
 /**
  * @typedef {"denied" | "no-device" | "busy" | "lost" | "insecure" | "unsupported" | "empty" | "offline" | "unreachable"
- *   | "unauthorized" | "too-large" | "unreadable" | "rate-limited" | "unavailable" | "unexpected"} Kind
+ *   | "unauthorized" | "too-large" | "unreadable" | "no-model" | "slow" | "rate-limited" | "unavailable" | "unexpected"} Kind
  *
  * @typedef {"open" | "send" | "none"} Remedy - Open the camera again, send the clip again, or neither helps.
  */
@@ -48,12 +48,12 @@ const TEXTS = {
   },
   offline: {
     title: "You are offline",
-    advice: "The clip is still here: send it when you are connected again.",
+    advice: "Try again when you are connected.",
     remedy: "send",
   },
   unreachable: {
     title: "The server cannot be reached",
-    advice: "The clip is still here: try again in a moment.",
+    advice: "Try again in a moment.",
     remedy: "send",
   },
   unauthorized: {
@@ -63,7 +63,7 @@ const TEXTS = {
   },
   "too-large": {
     title: "The clip is too large",
-    advice: "Choose a shorter clip; only three seconds are read.",
+    advice: "Choose a shorter clip, or record one: a few seconds are enough.",
     remedy: "none",
   },
   unreadable: {
@@ -71,19 +71,29 @@ const TEXTS = {
     advice: "Record again or choose another file: mp4, mov, webm, matroska, avi, wav or flac.",
     remedy: "none",
   },
+  "no-model": {
+    title: "The chosen model is gone",
+    advice: "Choose another one, or leave the choice to the server.",
+    remedy: "none",
+  },
+  slow: {
+    title: "The clip arrived too slowly",
+    advice: "Try again where the connection is better, or send the pictures and the sound alone.",
+    remedy: "send",
+  },
   "rate-limited": {
     title: "Too many requests at the moment",
-    advice: "The clip is still here: send it again after the pause that the server asks for.",
+    advice: "The server asks for a pause; then it can be sent again.",
     remedy: "send",
   },
   unavailable: {
     title: "The server is not ready",
-    advice: "The clip is still here: try again in a moment.",
+    advice: "Try again in a moment.",
     remedy: "send",
   },
   unexpected: {
     title: "The server could not answer",
-    advice: "The clip is still here: try again in a moment.",
+    advice: "Try again in a moment.",
     remedy: "send",
   },
 };
@@ -91,6 +101,8 @@ const TEXTS = {
 /** @type {Record<number, Kind>} */
 const KINDS_OF_STATUSES = {
   401: "unauthorized",
+  404: "no-model",
+  408: "slow",
   413: "too-large",
   415: "unreadable",
   422: "unreadable",

@@ -34,6 +34,6 @@ export function watchFiles(onFile) {
 
 function take(files, onFile) {
   if (files.length > 0) {
-    onFile({ blob: files[0], name: files[0].name, source: "file" });
+    onFile({ blob: files[0], name: files[0].name, source: "file", samples: null });
   }
 }

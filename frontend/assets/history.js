@@ -3,8 +3,11 @@
 /**
  * @typedef {object} Entry
  * @property {string} time - When, ISO 8601.
- * @property {string} clip - What the person calls the clip.
- * @property {import("./api.js").Answer} answer - What the server said.
+ * @property {import("./machine.js").Clip} clip - What was looked at; exported by its name.
+ * @property {import("./options.js").Mode} sent - What left the device.
+ * @property {import("./api.js").Answer} [answer] - What the server said of the window.
+ * @property {import("./timeline.js").Timeline} [timeline] - Or what it said of every step.
+ * @property {Promise<Blob[]>} [pictures] - What the model looked at; not exported.
  */
 
 /** The results, the newest first. */
@@ -13,12 +16,11 @@ export class History {
   entries = [];
 
   /**
-   * @param {import("./machine.js").Clip} clip - What was sent.
-   * @param {import("./api.js").Answer} answer - What came back.
+   * @param {Omit<Entry, "time">} result - What came back.
    * @returns {Entry}
    */
-  add(clip, answer) {
-    const entry = { time: new Date().toISOString(), clip: clip.name, answer };
+  add(result) {
+    const entry = { time: new Date().toISOString(), ...result };
     this.entries.unshift(entry);
     return entry;
   }
@@ -30,7 +32,11 @@ export class History {
 
   /** @returns {string} All entries as JSON. */
   toJSONText() {
-    return JSON.stringify(this.entries, null, 2);
+    return JSON.stringify(
+      this.entries.map(({ pictures: _, clip, ...entry }) => ({ ...entry, clip: clip.name })),
+      null,
+      2,
+    );
   }
 }
 

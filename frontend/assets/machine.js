@@ -2,13 +2,14 @@
 // decided here alone, so that a late callback or a second click cannot bring the page into a state nobody thought of.
 
 /**
- * @typedef {"idle" | "permission" | "ready" | "countdown" | "recording" | "review" | "uploading" | "result" | "error"}
- *   StateName
+ * @typedef {"idle" | "permission" | "ready" | "countdown" | "recording" | "review" | "uploading" | "result" | "tracking"
+ *   | "timeline" | "error"} StateName
  *
  * @typedef {object} Clip
  * @property {Blob} blob - What is sent.
  * @property {string} name - What the person calls it.
  * @property {"camera" | "file"} source - Where it comes from.
+ * @property {import("./capture.js").Samples | null} samples - What could be sent instead of a recording.
  *
  * @typedef {object} State
  * @property {StateName} name
@@ -16,19 +17,45 @@
  * @property {Clip} [clip] - What was recorded or chosen.
  * @property {import("./history.js").Entry} [entry] - The answer on show.
  * @property {import("./failures.js").Failure} [failure] - What went wrong.
+ * @property {"send" | "track"} [again] - The event that tries once more what failed.
  */
 
 /** Where each event leads. An event that a state does not list is ignored there. */
 const TRANSITIONS = {
-  idle: { open: "permission", choose: "review", show: "result" },
+  idle: { open: "permission", choose: "review", show: "result", showTimeline: "timeline" },
   permission: { granted: "ready", failed: "error", close: "idle" },
   ready: { record: "countdown", open: "permission", failed: "error", close: "idle" },
   countdown: { elapsed: "recording", cancel: "ready", failed: "error" },
   recording: { recorded: "review", cancel: "ready", failed: "error" },
-  review: { send: "uploading", open: "permission", close: "idle" },
+  review: { send: "uploading", track: "tracking", open: "permission", choose: "review", close: "idle" },
   uploading: { answered: "result", failed: "error", cancel: "review" },
-  result: { open: "permission", choose: "review", show: "result", close: "idle" },
-  error: { send: "uploading", open: "permission", choose: "review", show: "result", close: "idle" },
+  tracking: { tracked: "timeline", failed: "error", cancel: "review" },
+  result: {
+    back: "review",
+    open: "permission",
+    choose: "review",
+    show: "result",
+    showTimeline: "timeline",
+    close: "idle",
+  },
+  timeline: {
+    back: "review",
+    open: "permission",
+    choose: "review",
+    show: "result",
+    showTimeline: "timeline",
+    close: "idle",
+  },
+  error: {
+    send: "uploading",
+    track: "tracking",
+    back: "review",
+    open: "permission",
+    choose: "review",
+    show: "result",
+    showTimeline: "timeline",
+    close: "idle",
+  },
 };
 
 /** What a state cannot be without; anything else is left behind on the way in. */
@@ -40,12 +67,14 @@ const NEEDS = {
   recording: ["stream"],
   review: ["clip"],
   uploading: ["clip"],
+  tracking: ["clip"],
   result: ["entry"],
+  timeline: ["entry"],
   error: ["failure"],
 };
 
 /** What a state takes along where there is any: a clip that could not be sent can be sent again. */
-const MAY_KEEP = { error: ["clip"] };
+const MAY_KEEP = { error: ["clip", "again"] };
 
 /** @type {StateName[]} */
 export const STATES = Object.keys(TRANSITIONS);

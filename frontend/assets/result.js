@@ -1,29 +1,41 @@
-// Shows an answer: the top emotion, eight bars, what face and voice say apart, which frames counted, and what was
-// missing.
+// Shows an answer: the top emotion, eight bars, what should be known before they are believed, and where the time went.
 
+import { showAttention } from "./attention.js";
+import { showBranches } from "./branches.js";
 import { bar, byId, element } from "./elements.js";
+import { hints } from "./quality.js";
 import { capitalised, headline, percent } from "./words.js";
 
-/** Frames count alike where none is further from the mean than this. */
-const EVEN = 0.005;
-
 const STAGES = { upload: "Upload", queue: "Waiting", decode: "Decoding", inference: "Model", total: "Total" };
+
+const SENT = { sampled: "Pictures and sound", video: "The whole clip" };
 
 /**
  * Fill the result section.
  *
  * @param {import("./history.js").Entry} entry - Clip and answer.
+ * @param {AbortSignal} signal - Ends it.
  */
-export function showResult({ clip, answer }) {
+export async function showResult(entry, signal) {
+  const { clip, answer } = entry;
   byId("result-title").textContent = headline(answer);
-  byId("result-clip").textContent = clip;
+  byId("result-clip").textContent = clip.name;
+  byId("result").classList.toggle("uncertain", answer.uncertain);
+  byId("uncertain").hidden = !answer.uncertain;
+  byId("runner-up").textContent = runnerUp(answer);
   byId("bars").replaceChildren(...answer.labels.map((label, index) => row(label, answer.probs[index], answer)));
   const lines = notes(answer);
   byId("notes").replaceChildren(...lines.map((line) => element("li", {}, line)));
   byId("notes").hidden = lines.length === 0;
+  byId("explanation").textContent = answer.explanation ?? "";
+  byId("explained").hidden = answer.explanation === null;
   showBranches(answer);
-  showAttention(answer.frame_attention);
-  showDetails(answer);
+  showDetails(entry);
+  showAttention(answer.frame_attention, []);
+  const pictures = await entry.pictures;
+  if (!signal.aborted) {
+    showAttention(answer.frame_attention, pictures);
+  }
 }
 
 function row(label, probability, answer) {
@@ -37,68 +49,21 @@ function row(label, probability, answer) {
   );
 }
 
-/** What a person should know before they believe the numbers. */
+/** The second is part of an uncertain answer: it might as well be that. */
+function runnerUp({ labels, probs, top1 }) {
+  const others = labels.map((label, index) => [label, probs[index]]).filter(([label]) => label !== top1.label);
+  const [label, probability] = others.reduce((best, other) => (other[1] > best[1] ? other : best));
+  return `This is little more than a guess; ${label} follows with ${percent(probability)}.`;
+}
+
 function notes(answer) {
-  const lines = Object.values(answer.missing);
-  if (answer.modalities.video && answer.face === null) {
-    lines.push("No face was found; the middle of the picture was used.");
-  }
-  if (answer.model === "mock") {
-    lines.push("These numbers are made up: the server runs without a model.");
-  }
-  return lines;
+  const madeUp = answer.model === "mock" ? ["These numbers are made up: the server runs without a model."] : [];
+  return [...madeUp, ...hints(answer)];
 }
 
-function showBranches(answer) {
-  const branches = [
-    ["face", answer.video_probs],
-    ["voice", answer.audio_probs],
-  ];
-  byId("branches").replaceChildren(
-    ...answer.labels.map((label, index) =>
-      element(
-        "tr",
-        {},
-        element("th", { scope: "row" }, capitalised(label)),
-        ...branches.map(([kind, probs]) =>
-          probs === null
-            ? element("td", { class: "absent" }, "–")
-            : element("td", {}, element("span", { class: "number" }, percent(probs[index])), bar(kind, probs[index])),
-        ),
-      ),
-    ),
-  );
-  byId("branches-summary").textContent = branches
-    .map(([kind, probs]) =>
-      probs === null
-        ? `There was no ${kind} to go by.`
-        : `The ${kind} alone says ${answer.labels[probs.indexOf(Math.max(...probs))]}.`,
-    )
-    .join(" ");
-}
-
-function showAttention(attention) {
-  const even = attention?.every((share) => Math.abs(share - 1 / attention.length) < EVEN);
-  byId("attention").hidden = attention === null;
-  byId("attention-summary").textContent = even
-    ? "All pictures of the clip counted alike."
-    : "How much each picture of the clip counted, from its beginning to its end.";
-  byId("attention-columns").hidden = attention === null || even;
-  const most = Math.max(...(attention ?? []));
-  byId("attention-columns").replaceChildren(
-    ...(attention ?? []).map((share) =>
-      element(
-        "li",
-        {},
-        bar("column", (100 * share) / most),
-        element("span", { class: "number" }, `${Math.round(100 * share)} %`),
-      ),
-    ),
-  );
-}
-
-function showDetails(answer) {
+function showDetails({ answer, sent }) {
   const facts = [
+    ["Sent", SENT[sent]],
     ["Model", `${answer.model}, version ${answer.model_version}`],
     ...Object.entries(answer.timings_ms).map(([stage, time]) => [STAGES[stage] ?? stage, `${Math.round(time)} ms`]),
     ["Request", answer.request_id],

@@ -2,6 +2,7 @@
 
 import { byId, element } from "./elements.js";
 import { saveAsFile } from "./history.js";
+import { mostOf } from "./timeline.js";
 import { headline } from "./words.js";
 
 const timeOfDay = new Intl.DateTimeFormat("en", { timeStyle: "medium" });
@@ -30,11 +31,13 @@ export function showSession(history, onOpen) {
   byId("history").hidden = history.entries.length === 0;
   byId("entries").replaceChildren(
     ...history.entries.map((entry) => {
+      const { answer, timeline, clip, time } = entry;
+      const title = answer ? headline(answer) : `Over time: mostly ${mostOf(timeline)}`;
       const button = element(
         "button",
         { type: "button", class: "entry" },
-        element("span", {}, headline(entry.answer)),
-        element("span", { class: "quiet" }, `${entry.clip}, ${timeOfDay.format(new Date(entry.time))}`),
+        element("span", {}, answer?.uncertain ? `${title}, uncertain` : title),
+        element("span", { class: "quiet" }, `${clip.name}, ${timeOfDay.format(new Date(time))}`),
       );
       button.addEventListener("click", () => onOpen(entry));
       return element("li", {}, button);

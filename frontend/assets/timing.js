@@ -17,8 +17,10 @@ export function elapse(seconds, signal, onTick) {
     const end = performance.now() + 1000 * seconds;
     // Not animation frames: they stop in a hidden tab, and a recording would never end there.
     const timer = setInterval(tick, TICK_MILLISECONDS);
+    // Ticks are coarse, and a recording should be no longer than what is read of it.
+    const last = setTimeout(tick, Math.ceil(1000 * seconds));
     signal.addEventListener("abort", () => {
-      clearInterval(timer);
+      stop();
       reject(signal.reason);
     });
     tick();
@@ -27,9 +29,14 @@ export function elapse(seconds, signal, onTick) {
       const left = Math.max(0, (end - performance.now()) / 1000);
       onTick(left);
       if (left === 0) {
-        clearInterval(timer);
+        stop();
         resolve();
       }
+    }
+
+    function stop() {
+      clearInterval(timer);
+      clearTimeout(last);
     }
   });
 }

@@ -2,6 +2,7 @@
 // not see it.
 
 import { byId } from "./elements.js";
+import { contract } from "./server.js";
 import { size } from "./words.js";
 
 /** What screen readers are told on the way into a state; where the focus goes to a heading, that is read instead. */
@@ -13,7 +14,9 @@ const ANNOUNCEMENTS = {
   recording: "Recording.",
   review: "The clip is ready to be sent.",
   uploading: "Sending the clip.",
+  tracking: "Sending the clip.",
   result: "The estimate is there.",
+  timeline: "The estimates over time are there.",
   error: "Something went wrong.",
 };
 
@@ -94,11 +97,27 @@ export function showCountdown(left) {
 export function showSent(fraction) {
   const done = fraction >= 1;
   const text = done ? "Sent. The server is estimating…" : `${Math.round(100 * fraction)} % sent`;
-  byId("sent").value = fraction;
+  if (done) {
+    // How long the server takes is not known.
+    byId("sent").removeAttribute("value");
+  } else {
+    byId("sent").value = fraction;
+  }
   byId("sent-text").textContent = text;
   if (done) {
     announce(text);
   }
+}
+
+/**
+ * Show how far a timeline is.
+ *
+ * @param {import("./timeline.js").Timeline} timeline - What has come in.
+ */
+export function showTracked({ rows, duration }) {
+  const { end } = rows.at(-1);
+  byId("sent").value = Math.min(1, end / duration);
+  byId("sent-text").textContent = `Estimated up to ${end.toFixed(1)} of ${duration.toFixed(1)} s`;
 }
 
 /**
@@ -107,18 +126,31 @@ export function showSent(fraction) {
  * @param {import("./machine.js").Clip} clip
  * @param {AbortSignal} signal - Lets go of it.
  */
-export function showClip(clip, signal) {
+export async function showClip(clip, signal) {
   const player = byId("playback");
   const url = URL.createObjectURL(clip.blob);
   byId("review-title").textContent = clip.source === "camera" ? "Check your recording" : "Check the file";
   byId("clip-name").textContent = `${clip.name}, ${size(clip.blob.size)}`;
   byId("unplayable").hidden = true;
+  byId("over-time").hidden = true;
   player.hidden = false;
+  const server = await contract().catch(() => null);
+  if (signal.aborted) {
+    return;
+  }
+  const offer = () => {
+    // Shorter than this it is a single window.
+    const shortest = server === null ? 0 : server.window_seconds + server.limits.timeline_step_min;
+    byId("over-time").hidden = clip.source === "camera" || player.duration < shortest;
+  };
+  player.addEventListener("loadedmetadata", offer, { signal });
   player.addEventListener(
     "error",
     () => {
       player.hidden = true;
       byId("unplayable").hidden = false;
+      // How long it is, the server will know.
+      offer();
     },
     { signal },
   );

@@ -13,3 +13,6 @@ export const headline = (answer) => `${capitalised(answer.top1.label)} – ${per
 
 /** @param {number} bytes @returns {string} Such as "1.2 MB" or "340 kB". */
 export const size = (bytes) => (bytes < 1e6 ? `${Math.ceil(bytes / 1e3)} kB` : `${(bytes / 1e6).toFixed(1)} MB`);
+
+/** @param {number} value - In seconds. @returns {string} Such as "12.5 s". */
+export const seconds = (value) => `${oneDecimal.format(value)}\u00a0s`;

@@ -12,6 +12,7 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
 
+from tests.frontend import drawn_face
 from tests.frontend.camera import make_fake_camera
 from tests.gateway.running import running_gateway, settings_for_tests, wait_ready
 
@@ -68,6 +69,14 @@ def opened(browser: Browser, address: str, *, allowed: bool = True, **options: A
     yield page
     context.close()
     assert complaints == []
+
+
+@pytest.fixture
+def long_clip(tmp_path: Path) -> Path:
+    """Five seconds that Chromium can play, of a drawn face and voice."""
+    path = tmp_path / "long.webm"
+    path.write_bytes(drawn_face.clip(5.0))
+    return path
 
 
 @pytest.fixture

@@ -16,12 +16,16 @@ const EVENTS = [
   "elapsed",
   "recorded",
   "send",
+  "track",
+  "tracked",
+  "back",
   "answered",
   "failed",
   "cancel",
   "close",
   "choose",
   "show",
+  "showTimeline",
 ];
 
 /** The state after some events, each a name or a name with what it brings. */
@@ -59,6 +63,23 @@ test("an upload that is cancelled or fails keeps the clip", () => {
   assert.deepEqual(after(...recorded, "send", "cancel"), { name: "review", clip });
   assert.deepEqual(after(...recorded, "send", ["failed", { failure }]), { name: "error", failure, clip });
   assert.deepEqual(after(...recorded, "send", ["failed", { failure }], "send"), { name: "uploading", clip });
+});
+
+test("an upload over time ends in a timeline, and is what is tried again after a failure", () => {
+  assert.deepEqual(after(...recorded, "track", ["tracked", { entry }]), { name: "timeline", entry });
+  assert.deepEqual(after(...recorded, "track", "cancel"), { name: "review", clip });
+  const failed = after(...recorded, "track", ["failed", { failure, again: "track" }]);
+  assert.deepEqual(failed, { name: "error", failure, clip, again: "track" });
+  assert.deepEqual(transition(failed, failed.again), { name: "tracking", clip });
+});
+
+test("from a failure a clip can be looked at again", () => {
+  assert.deepEqual(after(...recorded, "send", ["failed", { failure }], "back"), { name: "review", clip });
+});
+
+test("a result is left for its clip", () => {
+  const result = after(...recorded, "send", ["answered", { entry }]);
+  assert.deepEqual(transition(result, "back", { clip }), { name: "review", clip });
 });
 
 test("a failure of the camera has no clip to send", () => {

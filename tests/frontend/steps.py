@@ -15,6 +15,9 @@ from tests.gateway.running import wait_until
 
 HEADLINE = re.compile(rf"^({'|'.join(label.capitalize() for label in LABELS)}) – \d+\.\d\s%$")
 
+PREDICT = re.compile(r"/api/predict(/\w+)?(\?.*)?$")
+"""Addresses of everything that is sent."""
+
 OPEN = "Agree and turn on the camera"
 
 
@@ -60,6 +63,15 @@ def send(page: Page, clip: Path) -> None:
     press(page, "Estimate")
 
 
+def estimate(page: Page) -> dict[str, Any]:
+    """Send what is under review, and what the server answers."""
+    with page.expect_response(PREDICT) as response:
+        press(page, "Estimate")
+    expect_result(page)
+    answer: dict[str, Any] = response.value.json()
+    return answer
+
+
 def bars(page: Page) -> Locator:
     return page.get_by_role("list", name="Probability of each emotion").get_by_role("listitem")
 
@@ -82,6 +94,11 @@ def answer_with(page: Page, status: int, code: str, message: str, **headers: str
     )
 
 
+def answer_as(page: Page, body: str, content_type: str = "application/json") -> None:
+    """Let the next requests be answered so."""
+    _route(page, lambda route: route.fulfill(body=body, content_type=content_type))
+
+
 def never_answer(page: Page) -> None:
     """Let the next requests hang."""
     _route(page, lambda _: None)
@@ -89,9 +106,9 @@ def never_answer(page: Page) -> None:
 
 def answer_again(page: Page) -> None:
     """Let requests through to the gateway."""
-    page.unroute("**/predict")
+    page.unroute(PREDICT)
 
 
 def _route(page: Page, handler: Callable[[Route], Any]) -> None:
-    page.unroute("**/predict")
-    page.route("**/predict", handler)
+    page.unroute(PREDICT)
+    page.route(PREDICT, handler)

@@ -12,6 +12,7 @@ from gateway.keys import hash_key
 from tests.frontend.conftest import opened
 from tests.frontend.steps import (
     OPEN,
+    PREDICT,
     answer_again,
     answer_with,
     choose,
@@ -107,12 +108,42 @@ def test_server_that_is_gone_and_a_lost_network_are_explained(browser: Browser, 
         send(page, clip)
         expect_error(page, "You are offline")
         page.context.set_offline(False)
-        page.route("**/predict", lambda route: route.abort("connectionrefused"))
+        page.route(PREDICT, lambda route: route.abort("connectionrefused"))
         press(page, "Send again")
         expect_error(page, "The server cannot be reached")
-        page.unroute("**/predict")
+        page.unroute(PREDICT)
         press(page, "Send again")
         expect_result(page)
+
+
+def test_server_that_is_away_is_noticed_before_anything_is_recorded(page: Page) -> None:
+    page.route("**/api/contract", lambda route: route.abort("connectionrefused"))
+    page.reload()
+    press(page, OPEN)
+    expect_error(page, "The server cannot be reached")
+    expect(page.get_by_role("button", name="Send again")).to_be_hidden()
+    page.unroute("**/api/contract")
+    press(page, "Try again")
+    expect_state(page, "ready")
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "title"),
+    [
+        (404, "model_not_found", "The chosen model is gone"),
+        (408, "upload_timeout", "The clip arrived too slowly"),
+        (500, "internal_error", "The server could not answer"),
+    ],
+)
+def test_other_refusals_lead_back_to_the_clip(page: Page, clip: Path, status: int, code: str, title: str) -> None:
+    answer_with(page, status, code, "Words of the server.")
+    send(page, clip)
+    expect_error(page, title)
+    answer_again(page)
+    press(page, "Back to the clip")
+    expect(page.locator("#clip-name")).to_contain_text("clip.mkv")
+    press(page, "Estimate")
+    expect_result(page)
 
 
 def test_clip_over_the_limit_is_explained_in_the_servers_words(page: Page, tmp_path: Path) -> None:
@@ -120,7 +151,7 @@ def test_clip_over_the_limit_is_explained_in_the_servers_words(page: Page, tmp_p
     path.write_bytes(bytes(6_000_000))
     send(page, path)
     expect_error(page, "The clip is too large")
-    expect(page.locator("#error-message")).to_contain_text("the limit for a clip is 2000000 bytes")
+    expect(page.locator("#error-message")).to_contain_text("the limit is 2000000 bytes")
     expect(page.get_by_role("button", name="Send again")).to_be_hidden()
 
 
@@ -171,3 +202,17 @@ def test_key_is_asked_for_where_the_server_wants_one(browser: Browser, clip: Pat
         expect_result(page)
         send(page, clip)
         expect_result(page)
+
+
+def test_key_can_be_given_before_it_is_asked_for(browser: Browser, clip: Path) -> None:
+    settings = settings_for_tests(api_keys=[f"test:{hash_key(KEY)}"])
+    with running_gateway(settings) as client, opened(browser, str(client.base_url)) as page:
+        choose(page, clip)
+        field = page.get_by_label("API key, which this server asks for")
+        field.fill(KEY)
+        field.press("Tab")
+        press(page, "Estimate")
+        expect_result(page)
+        choose(page, clip)
+        expect(page.get_by_role("button", name="Estimate", exact=True)).to_be_focused()
+        expect(field).to_be_hidden()

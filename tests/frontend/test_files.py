@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.sync_api import Page, expect
 
 from preprocessing.contract import FRAME_COUNT, LABELS
-from tests.frontend.steps import bars, choose, expect_result, expect_state, press, send
+from tests.frontend.steps import answer_as, bars, choose, estimate, expect_result, expect_state, press, send
 from tests.support.clips import draw
 
 
@@ -28,7 +30,7 @@ def test_chosen_file_is_answered_with_bars_branches_and_attention(page: Page, cl
     assert top.inner_text().split() == headline.replace("– ", "").split()
     expect(page.locator("#branches tr")).to_have_count(len(LABELS))
     expect(page.locator("#branches .number")).to_have_count(2 * len(LABELS))
-    expect(page.locator("#attention-columns li")).to_have_count(FRAME_COUNT)
+    expect(page.locator("#attention-pictures li")).to_have_count(FRAME_COUNT)
     expect(page.locator("#notes")).to_contain_text("No face was found")
     expect(page.locator("#result-clip")).to_have_text("clip.mkv")
 
@@ -61,6 +63,44 @@ def test_clip_without_picture_shows_no_attention(page: Page, tmp_path: Path) -> 
     expect_result(page)
     expect(page.locator("#attention")).to_be_hidden()
     expect(page.locator("#branches-summary")).to_contain_text("There was no face to go by.")
+
+
+def test_dark_clip_is_told_what_to_do(page: Page, tmp_path: Path) -> None:
+    path = tmp_path / "dark.mkv"
+    path.write_bytes(draw(frame_times=[0, 2900]))
+    send(page, path)
+    expect_result(page)
+    expect(page.locator("#notes")).to_contain_text("too dark")
+
+
+def test_uncertain_answer_is_shown_as_a_guess(page: Page, clip: Path) -> None:
+    choose(page, clip)
+    answer = estimate(page)
+    uncertain = answer | {"uncertain": True, "top1": {"label": "angry", "prob": 20.5}}
+    for shown in (uncertain, uncertain | {"uncertain": False}):
+        answer_as(page, json.dumps(shown))
+        press(page, "Back to the clip")
+        estimate(page)
+        expect(page.get_by_text("Uncertain", exact=True)).to_be_visible(visible=shown["uncertain"])
+
+
+def test_explanation_is_offered_asked_for_and_shown(page: Page, clip: Path) -> None:
+    page.route("**/api/contract", lambda route: route.fulfill(json=_with_explain(route.fetch().json())))
+    page.reload()
+    choose(page, clip)
+    answer = estimate(page)
+    expect(page.locator("#explained")).to_be_hidden()
+    press(page, "Back to the clip")
+    page.get_by_label("Put the result in words").check()
+    answer_as(page, json.dumps(answer | {"explanation": "In words."}))
+    with page.expect_request(re.compile(r"/predict\?explain=true$")):
+        press(page, "Estimate")
+    expect_result(page)
+    expect(page.locator("#explanation")).to_have_text("In words.")
+
+
+def _with_explain(contract: dict[str, Any]) -> dict[str, Any]:
+    return contract | {"features": contract["features"] | {"explain": True}}
 
 
 def test_dropped_file_is_taken_and_the_page_stays(page: Page, clip: Path) -> None:

@@ -46,7 +46,14 @@ def test_keyboard_alone_records_and_sends(page: Page) -> None:
 
 def test_consent_stands_before_the_camera_is_asked_for(page: Page) -> None:
     consent = page.locator("#consent")
-    for text in ("What is sent", "nothing", "not", "at work or in education", "Article 5(1)(f)"):
+    for text in (
+        "eight pictures and the sound",
+        "the whole recording",
+        "What is stored Nothing",
+        "What the result is not Knowledge of what someone feels",
+        "at work or in education",
+        "Article 5(1)(f)",
+    ):
         expect(consent).to_contain_text(text)
     expect(page.get_by_role("button", name="Agree and turn on the camera")).to_have_accessible_description(
         re.compile("What is sent")

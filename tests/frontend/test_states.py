@@ -5,9 +5,11 @@ The pictures lie in test-artifacts/frontend, for people to look at.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -17,7 +19,10 @@ from tests.frontend.conftest import opened
 from tests.frontend.steps import (
     OPEN,
     answer_again,
+    answer_as,
     answer_with,
+    choose,
+    estimate,
     expect_result,
     expect_state,
     move_clock,
@@ -26,6 +31,7 @@ from tests.frontend.steps import (
     wait_for,
 )
 from tests.frontend.tools import ROOT, tool
+from tests.support.clips import draw
 
 PICTURES = ROOT / "test-artifacts" / "frontend"
 WINDOWS = {"wide": (1280, 800), "narrow": (320, 640)}
@@ -96,8 +102,11 @@ def test_every_state_is_accessible_and_fits_every_window(page: Page) -> None:
     move_clock(page, 2)
     expect(page.locator("#seconds")).to_have_text("1.0 s")
     looker.look("recording")
+    # The page records a little longer than it says, and its drawings need real time.
+    page.evaluate("testClock.run()")
     move_clock(page, 1)
     expect_state(page, "review")
+    wait_for(page, "document.getElementById('playback').readyState > 1")
     looker.look("review")
 
     never_answer(page)
@@ -122,3 +131,46 @@ def test_every_state_is_accessible_and_fits_every_window(page: Page) -> None:
     expect_result(page)
     page.get_by_text("Timings and model").click()
     looker.look("result")
+
+
+def test_every_state_of_a_file_is_accessible_and_fits_every_window(page: Page, long_clip: Path, tmp_path: Path) -> None:
+    looker = Looker(page, tool("axe-core/axe.min.js"))
+    page.route("**/api/models", lambda route: route.fulfill(json=_with_another_model(route.fetch().json())))
+    choose(page, long_clip)
+    expect(page.get_by_role("button", name="Estimate over time")).to_be_visible()
+    looker.look("file")
+
+    answer = estimate(page)
+    doubtful = {
+        "uncertain": True,
+        "top1": {"label": "angry", "prob": 20.5},
+        "explanation": "The face and the voice differ.",
+    }
+    answer_as(page, json.dumps(answer | doubtful))
+    press(page, "Back to the clip")
+    estimate(page)
+    looker.look("result-uncertain")
+
+    press(page, "Back to the clip")
+    never_answer(page)
+    press(page, "Estimate over time")
+    expect_state(page, "tracking")
+    looker.look("tracking")
+    press(page, "Cancel")
+
+    answer_again(page)
+    press(page, "Estimate over time")
+    expect_state(page, "timeline")
+    page.get_by_text("All numbers as a table").click()
+    looker.look("timeline")
+
+    voice = tmp_path / "voice.wav"
+    voice.write_bytes(draw(container="wav", video_codec=None))
+    choose(page, voice)
+    estimate(page)
+    looker.look("result-voice")
+
+
+def _with_another_model(answer: dict[str, Any]) -> dict[str, Any]:
+    [model] = answer["models"]
+    return {"models": [model, model | {"name": "another", "default": False}]}

@@ -26,16 +26,22 @@ def write_model(folder: Path, *, crop: str = "face", parameters: dict[str, Any] 
     Returns:
         The folder.
     """
-    write_repository(folder, MODEL)
+    return write_models(folder, MODEL, crop=crop, parameters=parameters)
+
+
+def write_models(folder: Path, *names: str, crop: str = "face", parameters: dict[str, Any] | None = None) -> Path:
+    """The same with several stand-ins, each with weights of its own."""
+    write_repository(folder, *names)
     found = json.dumps(contract.parameters() if parameters is None else parameters)
     metadata = {CONTRACT_KEY: found, CROP_KEY: crop}
-    path = folder / MODEL / "1" / "model.onnx"
-    model = onnx.load(path)
-    onnx.helper.set_model_props(model, metadata)
-    onnx.save(model, path)
-    with (folder / MODEL / "config.pbtxt").open("a") as config:
-        for key, value in metadata.items():
-            config.write(f'parameters {{ key: "{key}", value: {{ string_value: {json.dumps(value)} }} }}\n')
+    for name in names:
+        path = folder / name / "1" / "model.onnx"
+        model = onnx.load(path)
+        onnx.helper.set_model_props(model, metadata)
+        onnx.save(model, path)
+        with (folder / name / "config.pbtxt").open("a") as config:
+            for key, value in metadata.items():
+                config.write(f'parameters {{ key: "{key}", value: {{ string_value: {json.dumps(value)} }} }}\n')
     return folder
 
 

@@ -1,0 +1,159 @@
+// A longer clip over time: rows come in one by one, the chart grows, and a table holds the same numbers.
+
+import { showChart, showMoment } from "./chart.js";
+import { byId, element } from "./elements.js";
+import { Failure, failureOfResponse } from "./failures.js";
+import { capitalised, percent, seconds } from "./words.js";
+
+/**
+ * @typedef {object} Row - An estimate of one window.
+ * @property {number} start - In seconds from the start of the clip.
+ * @property {number} end
+ * @property {number[]} probs - In percent.
+ * @property {{label: string, prob: number}} top1
+ * @property {boolean} uncertain
+ *
+ * @typedef {object} Timeline
+ * @property {string[]} labels
+ * @property {number} duration - Of the clip, in seconds.
+ * @property {number} step - Between two rows, in seconds.
+ * @property {string} model
+ * @property {string} model_version
+ * @property {Row[]} rows
+ */
+
+/** Puts the lines of a streamed answer together. */
+export class TimelineReader {
+  /** @type {Timeline | null} */
+  timeline = null;
+  #isWhole = false;
+  #onRow;
+
+  /** @param {(timeline: Timeline) => void} onRow - Called after each row. */
+  constructor(onRow) {
+    this.#onRow = onRow;
+  }
+
+  /**
+   * @param {object} line
+   * @throws {Failure} What the server says went wrong on the way.
+   */
+  read({ type, ...content }) {
+    if (type === "start") {
+      this.timeline = { ...content, rows: [] };
+    } else if (type === "row") {
+      this.timeline.rows.push(content);
+      this.#onRow(this.timeline);
+    } else if (type === "end") {
+      Object.assign(this.timeline, { timings_ms: content.timings_ms });
+      this.#isWhole = true;
+    } else if (type === "error") {
+      throw failureOfResponse(503, content, null);
+    }
+  }
+
+  /**
+   * @returns {Timeline}
+   * @throws {Failure} Where the answer broke off.
+   */
+  whole() {
+    if (!this.#isWhole) {
+      throw new Failure("unreachable");
+    }
+    return this.timeline;
+  }
+}
+
+/**
+ * Stretches of time with the same emotion on top.
+ *
+ * @param {Timeline} timeline
+ * @returns {{label: string, start: number, end: number}[]} In seconds; each row stands for a step around its middle.
+ */
+export function stretches({ rows, step, duration }) {
+  const found = [];
+  for (const [index, row] of rows.entries()) {
+    const middle = (row.start + row.end) / 2;
+    const start = index === 0 ? 0 : middle - step / 2;
+    const end = index === rows.length - 1 ? duration : middle + step / 2;
+    const last = found.at(-1);
+    if (last?.label === row.top1.label) {
+      last.end = end;
+    } else {
+      found.push({ label: row.top1.label, start, end });
+    }
+  }
+  return found;
+}
+
+/**
+ * @param {Timeline} timeline
+ * @returns {string} The emotion that is on top for the longest.
+ */
+export function mostOf(timeline) {
+  const times = new Map();
+  for (const { label, start, end } of stretches(timeline)) {
+    times.set(label, (times.get(label) ?? 0) + end - start);
+  }
+  return [...times].reduce((longest, other) => (other[1] > longest[1] ? other : longest))[0];
+}
+
+/**
+ * Show what has come in so far.
+ *
+ * @param {Timeline} timeline
+ */
+export function showTimeline(timeline) {
+  const { labels, rows } = timeline;
+  showChart(byId("chart"), timeline, summary(timeline));
+  byId("timeline-head").replaceChildren(
+    element("th", { scope: "col" }, "Seconds"),
+    element("th", { scope: "col" }, "Most"),
+    ...labels.map((label) => element("th", { scope: "col" }, capitalised(label))),
+  );
+  byId("timeline-rows").replaceChildren(
+    ...rows.map(({ start, end, top1, uncertain, probs }) =>
+      element(
+        "tr",
+        {},
+        element("th", { scope: "row" }, `${start.toFixed(1)}–${end.toFixed(1)}`),
+        element("td", {}, uncertain ? `${top1.label}, uncertain` : top1.label),
+        ...probs.map((prob) => element("td", {}, percent(prob))),
+      ),
+    ),
+  );
+}
+
+/**
+ * Show all of it, and let the clip play beside it.
+ *
+ * @param {import("./history.js").Entry} entry
+ * @param {AbortSignal} signal - Lets go of the clip.
+ */
+export function showWholeTimeline({ timeline, clip }, signal) {
+  showTimeline(timeline);
+  byId("timeline-title").textContent = `Mostly ${mostOf(timeline)}`;
+  byId("timeline-clip").textContent = `${clip.name}, ${seconds(timeline.duration)}`;
+  byId("timeline-summary").textContent = summary(timeline);
+  byId("timeline-model").textContent = `${timeline.model}, version ${timeline.model_version}`;
+  const player = byId("timeline-player");
+  const address = URL.createObjectURL(clip.blob);
+  player.hidden = false;
+  player.addEventListener("error", () => (player.hidden = true), { signal });
+  player.addEventListener("timeupdate", () => showMoment(byId("chart"), player.currentTime / timeline.duration), {
+    signal,
+  });
+  player.src = address;
+  signal.addEventListener("abort", () => {
+    player.removeAttribute("src");
+    player.load();
+    URL.revokeObjectURL(address);
+  });
+}
+
+function summary(timeline) {
+  const parts = stretches(timeline).map(
+    ({ label, start, end }) => `${label} from ${start.toFixed(1)} to ${end.toFixed(1)} s`,
+  );
+  return `Most expressed, by this estimate: ${parts.join(", ")}.`;
+}
