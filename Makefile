@@ -11,7 +11,8 @@ PIN = .venv/bin/uv pip compile --quiet --no-annotate --no-header --python-versio
 # The Triton wheel exists for Linux on x86-64 only; elsewhere the gateway runs the model in its own process.
 TRITON_ENVIRONMENT := $(if $(filter Linux-x86_64,$(shell uname -sm | tr ' ' -)),.venv-triton/.installed)
 
-.PHONY: help run test soak fuzz-api test-containers check-manifests sbom train-environment sweep lint format lock clean
+.PHONY: help run test soak fuzz-api test-containers check-manifests sbom train-environment sweep lint format lock lighthouse
+.PHONY: page-pictures clean
 
 help:  ## Show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -65,6 +66,12 @@ format: .venv/.development  ## Format the code
 lock: .venv/.development  ## Pin what is declared, in constraints.txt; ARGS=--upgrade takes newer versions
 	.venv/bin/uv pip compile --universal --fork-strategy fewest --python-version 3.11 --all-extras \
 		--no-annotate --no-header $(ARGS) pyproject.toml --output-file constraints.txt
+
+lighthouse: .venv/.development programs  ## Measure the page by Lighthouse, served by nginx
+	.venv/bin/python -m tests.frontend.lighthouse
+
+page-pictures: .venv/.development $(TRITON_ENVIRONMENT) programs  ## Take the README's pictures of the page
+	.venv/bin/python -m tests.frontend.page_pictures
 
 clean:  ## Remove environments and caches, but no data, checkpoints or models
 	rm -rf .venv .venv-triton .venv-checkov .venv-sbom .cache sbom .pytest_cache .mypy_cache .ruff_cache test-artifacts *.egg-info
