@@ -1,7 +1,7 @@
 """When an answer is too uncertain to be called one: the rule stands here and nowhere else.
 
-Probabilities are calibrated, so that a top probability below one half says that the label is more likely wrong than
-right; and where another emotion comes close, which of the two is on top is a matter of chance.
+Probabilities are calibrated, so that a top probability below one half is the model's own estimate that the label is
+more likely wrong than right; and where another emotion comes close, which of the two is on top is a matter of chance.
 """
 
 from __future__ import annotations
