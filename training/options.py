@@ -32,19 +32,32 @@ def parser() -> argparse.ArgumentParser:
     network.add_argument("--xattn_head", choices=HEADS, default="concat", help="head of xattn")
     network.add_argument("--dropout", type=float, default=0.3, help="in the fusion's head")
     network.add_argument("--video_weights", help="imagenet, or a file with torchvision's ResNet18")
-    network.add_argument("--init_from", type=Path, nargs="*", default=[], help="branches or a checkpoint to start from")
+    network.add_argument(
+        "--init_from",
+        type=Path,
+        nargs="*",
+        default=[],
+        help="branches, a checkpoint or an exported model (.onnx) to start from, later ones over earlier ones",
+    )
     network.add_argument("--freeze_branches", action="store_true", help="train the fusion alone, on kept features")
     network.add_argument("--views", type=int, default=2, help="with frozen branches: changed copies of each clip")
     loop = result.add_argument_group("loop")
     loop.add_argument("--epochs", type=int, default=100)
     loop.add_argument("--batch_size", type=int, default=8)
-    loop.add_argument("--learning_rate", type=float, default=Optimization.learning_rate)
+    loop.add_argument(
+        "--learning_rate", type=float, help="highest rate (default: 3e-4; frozen branches 1e-3, late 1e-2)"
+    )
     loop.add_argument("--branch_share", type=float, default=1.0, help="learning rate of the branches, as a share")
     loop.add_argument("--weight_decay", type=float, default=Optimization.weight_decay)
     loop.add_argument("--scheduler", choices=get_args(Scheduler), default="cosine")
     loop.add_argument("--label_smoothing", type=float, default=Optimization.label_smoothing)
     loop.add_argument("--mixup", type=float, default=Optimization.mixup)
-    loop.add_argument("--early_stopping_patience", type=int, default=10, help="epochs without improvement")
+    loop.add_argument(
+        "--early_stopping_patience",
+        type=int,
+        default=10,
+        help="epochs; 0 keeps the last epoch, whatever validation says",
+    )
     loop.add_argument("--seed", type=int, default=0)
     loop.add_argument("--devices", default="auto", help="how many; several train by DDP")
     loop.add_argument("--precision", default="32-true", help="of Lightning, e.g. bf16-mixed")
@@ -54,6 +67,18 @@ def parser() -> argparse.ArgumentParser:
     files.add_argument("--resume", action="store_true", help="continue the run where it was stopped")
     files.add_argument("--wandb", action="store_true", help="log to Weights & Biases; offline without an account")
     return result
+
+
+def highest_rate(options: argparse.Namespace) -> float:
+    """The learning rate that is asked for, or the one that suits what is trained.
+
+    Sixteen weights and eight biases of the late fusion have further to go than those of a layer.
+    """
+    if options.learning_rate is not None:
+        return float(options.learning_rate)
+    if not options.freeze_branches:
+        return Optimization.learning_rate
+    return 1e-2 if options.fusion == "late" else 1e-3
 
 
 def prepared(data: Path) -> Cache:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Final
 
 import torch
+from torch import Tensor
 
-from preprocessing.contract import LABELS
+from preprocessing.contract import FRAMES, LABELS, LOG_MEL
 from preprocessing.errors import EmotionError, ModelFileError
 from training.checkpoint import load_weights
+from training.exported import exported_training_actors, load_exported
 from training.network import EmotionNetwork
 
 IMAGENET_URL: Final = "https://download.pytorch.org/models/resnet18-f37072fd.pth"
@@ -52,13 +54,16 @@ def load_video_weights(network: EmotionNetwork, source: str) -> None:
         raise ModelFileError(f"{source} does not hold torchvision's ResNet18: {reason}") from error
 
 
-def start_from(network: EmotionNetwork, files: Iterable[Path], tested_actors: set[int]) -> list[str]:
-    """Load branches or checkpoints into a network, later files over earlier ones.
+def start_from(
+    network: EmotionNetwork, files: Iterable[Path], tested_actors: set[int], example: dict[str, Tensor] | None = None
+) -> list[str]:
+    """Load branches, checkpoints, or the branches of exported models into a network, later files over earlier ones.
 
     Args:
         network: Changed in place.
-        files: What `training.checkpoint` wrote.
+        files: What `training.checkpoint` wrote, or ONNX files.
         tested_actors: Actors of the validation and test parts, where the split keeps actors apart.
+        example: A batch to train on, which gives the batch normalisations of exported models their statistics.
 
     Returns:
         Names of the weights that were loaded.
@@ -69,7 +74,10 @@ def start_from(network: EmotionNetwork, files: Iterable[Path], tested_actors: se
     """
     names: list[str] = []
     for file in files:
-        names += load_weights(file, network)
+        if file.suffix == ".onnx":
+            names += _load_branches(network, file, example)
+        else:
+            names += load_weights(file, network)
         trained = set(training_actors(file))
         if trained & tested_actors:
             actors = ", ".join(map(str, sorted(trained & tested_actors)))
@@ -78,19 +86,38 @@ def start_from(network: EmotionNetwork, files: Iterable[Path], tested_actors: se
 
 
 def training_actors(file: Path) -> list[int]:
-    """Actors whom a branch or a checkpoint was trained on, as far as it says."""
+    """Actors whom a branch, a checkpoint or an exported model was trained on, as far as it says."""
+    if file.suffix == ".onnx":
+        return exported_training_actors(file)
     data = _read(file)
     described = data.get("metrics", {}) | data.get("training", {})
     return list(described.get("training_actors", []))
 
 
 def share_neutral_with_calm(network: EmotionNetwork) -> None:
-    """Let a video classifier that knows no calm faces split what it calls neutral evenly between both."""
+    """Let a video classifier that knows no calm faces split what it calls neutral evenly between both, once."""
     neutral, calm = LABELS.index("neutral"), LABELS.index("calm")
+    if torch.equal(network.video_classifier.weight[calm], network.video_classifier.weight[neutral]):
+        return
     with torch.no_grad():
         network.video_classifier.weight[calm] = network.video_classifier.weight[neutral]
         network.video_classifier.bias[neutral] -= math.log(2)
         network.video_classifier.bias[calm] = network.video_classifier.bias[neutral]
+
+
+def _load_branches(network: EmotionNetwork, file: Path, example: dict[str, Tensor] | None) -> list[str]:
+    """Both branches and their classifiers."""
+    if example is None:
+        raise ModelFileError(f"{file} is an exported model: starting from it takes a batch of clips.")
+    runs: dict[str, Callable[[], object]] = {
+        "video": lambda: network.encode_video(example[FRAMES.name]),
+        "audio": lambda: network.encode_audio(example[LOG_MEL.name]),
+        "video_classifier": lambda: None,
+        "audio_classifier": lambda: None,
+    }
+    for name, run in runs.items():
+        load_exported(network.get_submodule(name), file, name=name, run=run)
+    return [name for name, _ in network.named_parameters() if name.startswith(tuple(f"{branch}." for branch in runs))]
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -90,3 +90,5 @@ def test_calm_gets_half_of_what_was_neutral_and_other_classes_keep_theirs(networ
     merged = after.clone()
     merged[:, neutral] += merged[:, calm]
     torch.testing.assert_close(merged[:, known], before)
+    share_neutral_with_calm(network)
+    torch.testing.assert_close(network.video_classifier(features).softmax(dim=1), after)

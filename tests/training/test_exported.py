@@ -1,0 +1,153 @@
+"""A branch read back out of an exported model is the function that was exported, and can be trained on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from onnx import numpy_helper
+from torch import nn
+
+from export.onnx_model import export_onnx
+from export.parity import random_inputs
+from export.quantization import quantize
+from preprocessing.contract import FRAMES, INPUTS
+from preprocessing.errors import ModelFileError
+from training.checkpoint import Checkpoint
+from training.exported import load_exported
+from training.network import EmotionNetwork, NetworkConfig
+from training.start import LeakError, start_from
+
+
+@dataclass(frozen=True)
+class Files:
+    network: EmotionNetwork
+    fp32: Path
+    int8: Path
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Files:
+    """An untrained network, none of whose batch normalisations is the identity, exported both ways."""
+    folder = tmp_path_factory.mktemp("exported")
+    torch.manual_seed(0)
+    network = EmotionNetwork(NetworkConfig("late")).eval()
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d) and module.running_mean is not None and module.running_var is not None:
+            nn.init.uniform_(module.weight, 0.5, 1.5)
+            nn.init.normal_(module.bias, 0, 0.1)
+            module.running_mean.normal_(0, 0.1)
+            module.running_var.uniform_(0.5, 2)
+    described = Checkpoint(network.config, network.state_dict(), training={"training_actors": [2, 3]})
+    export_onnx(described, folder / "fp32.onnx", git_commit="abc")
+    quantize(folder / "fp32.onnx", folder / "int8.onnx", [random_inputs(4, (True, True), seed=0)])
+    return Files(network, folder / "fp32.onnx", folder / "int8.onnx")
+
+
+def pictures() -> torch.Tensor:
+    return torch.from_numpy(random_inputs(4, (True, True), seed=1)[FRAMES.name])
+
+
+def read_back(path: Path) -> EmotionNetwork:
+    torch.manual_seed(7)
+    network = EmotionNetwork(NetworkConfig("late"))
+    load_exported(network.video, path, name="video", run=lambda: network.encode_video(pictures()))
+    load_exported(network.video_classifier, path, name="video_classifier", run=lambda: None)
+    return network
+
+
+@torch.inference_mode()
+def video_logits(network: EmotionNetwork) -> torch.Tensor:
+    logits: torch.Tensor = network.video_classifier(network.encode_video(pictures()).mean(dim=1))
+    return logits
+
+
+@pytest.mark.parametrize(("kind", "rounding"), [("fp32", 1e-3), ("int8", 0.05)])
+def test_the_video_branch_that_comes_back_is_the_one_exported_but_for_rounding(
+    files: Files, kind: str, rounding: float
+) -> None:
+    expected = video_logits(files.network)
+    found = video_logits(read_back(getattr(files, kind)))
+    assert (found - expected).norm() < rounding * expected.norm()
+
+
+def test_batch_normalisations_fit_what_they_see_so_that_training_goes_on_where_it_stopped(files: Files) -> None:
+    network = read_back(files.fp32)
+    asleep = network.encode_video(pictures())
+    network.video.train()
+    awake = network.encode_video(pictures())
+    torch.testing.assert_close(awake, asleep, rtol=0.02, atol=0.02)
+    for module in network.video.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            assert module.running_var is not None
+            assert module.running_var.min() > 1e-4
+
+
+def test_the_branch_that_was_not_asked_for_stays(files: Files) -> None:
+    torch.manual_seed(7)
+    untouched = EmotionNetwork(NetworkConfig("late")).state_dict()
+    for name, value in read_back(files.fp32).state_dict().items():
+        assert torch.equal(value, untouched[name]) == name.startswith(("audio", "fusion", "missing")) or "num_" in name
+
+
+def test_training_starts_from_both_branches_of_an_exported_model(files: Files) -> None:
+    torch.manual_seed(7)
+    network = EmotionNetwork(NetworkConfig("late"))
+    drawn = {name: torch.from_numpy(value) for name, value in random_inputs(4, (True, True), seed=1).items()}
+    names = start_from(network, [files.int8], set(), drawn)
+    assert {name.split(".")[0] for name in names} == {"video", "audio", "video_classifier", "audio_classifier"}
+    network.eval()
+    with torch.inference_mode():
+        found, expected = (each(*(drawn[spec.name] for spec in INPUTS)) for each in (network, files.network))
+    assert (found.audio_logits - expected.audio_logits).norm() < 1e-3 * expected.audio_logits.norm()
+    assert (found.video_logits - expected.video_logits).norm() < 0.05 * expected.video_logits.norm()
+
+
+def test_an_exported_model_that_heard_a_tested_actor_is_refused(files: Files) -> None:
+    with pytest.raises(LeakError, match=r"trained on actors whom this run validates or tests on: 3\."):
+        start_from(
+            EmotionNetwork(NetworkConfig("late")),
+            [files.fp32],
+            {3},
+            {name: torch.from_numpy(value) for name, value in random_inputs(4, (True, True), seed=1).items()},
+        )
+
+
+@pytest.mark.parametrize("content", [None, b"", b"no model at all"])
+def test_what_is_no_onnx_file_is_refused(content: bytes | None, tmp_path: Path) -> None:
+    path = tmp_path / "model.onnx"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(ModelFileError, match=r"model\.onnx (is no ONNX file|holds no video\.conv1\.weight)"):
+        read_back(path)
+
+
+def test_a_file_cut_off_in_the_middle_is_refused(files: Files, tmp_path: Path) -> None:
+    path = tmp_path / "model.onnx"
+    path.write_bytes(files.fp32.read_bytes()[:100_000])
+    with pytest.raises(ModelFileError, match=r"model\.onnx"):
+        read_back(path)
+
+
+def test_a_model_of_another_kind_is_refused_by_what_it_lacks(files: Files, tmp_path: Path) -> None:
+    model = onnx.load(files.fp32)
+    kept = [each for each in model.graph.initializer if each.name != "network.video.layer2.0.conv1.weight"]
+    del model.graph.initializer[:]
+    model.graph.initializer.extend(kept)
+    onnx.save(model, tmp_path / "foreign.onnx")
+    with pytest.raises(ModelFileError, match=r"foreign\.onnx holds no video\.layer2\.0\.conv1\.weight"):
+        read_back(tmp_path / "foreign.onnx")
+
+
+def test_a_weight_of_another_shape_is_refused_naming_both(files: Files, tmp_path: Path) -> None:
+    model = onnx.load(files.fp32)
+    for each in model.graph.initializer:
+        if each.name == "network.video.layer2.0.conv1.weight":
+            each.CopyFrom(numpy_helper.from_array(np.zeros((64, 64, 3, 3), np.float32), each.name))
+    onnx.save(model, tmp_path / "foreign.onnx")
+    with pytest.raises(ModelFileError, match=r"of shape \[64, 64, 3, 3\], not \[128, 64, 3, 3\]"):
+        read_back(tmp_path / "foreign.onnx")
