@@ -15,12 +15,17 @@ from preprocessing.errors import EmotionError
 from training.data.cache import open_cache, write_faces
 from training.data.decode import decode_ravdess
 from training.data.pairing import face_store
+from training.data.waveforms import write_changed_copies
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Command line: `python -m training.prepare ravdess DIR OUT` or `paired --faces ZIP --voices DIR OUT`."""
+    """Command line: `python -m training.prepare ravdess DIR OUT`, or `paired …`, or `copies OUT`; gives the status."""
     options = _parser().parse_args(arguments)
     try:
+        if options.source == "copies":
+            write_changed_copies(open_cache(options.output), options.count, workers=options.workers)
+            print(f"{options.count} changed copies of every voice in {options.output}")
+            return 0
         if options.source == "paired":
             write_faces(options.output, face_store(options.faces))
             broken = decode_ravdess(options.voices, options.output, workers=options.workers)
@@ -44,7 +49,9 @@ def _parser() -> argparse.ArgumentParser:
     paired = sources.add_parser("paired", help="voices of RAVDESS with faces of FER2013")
     paired.add_argument("--faces", type=Path, required=True, help="fer2013.zip")
     paired.add_argument("--voices", type=Path, required=True, help="folder of RAVDESS audio files")
-    for source in (ravdess, paired):
+    copies = sources.add_parser("copies", help="add copies of voices changed in pitch, speed and noise, by librosa")
+    copies.add_argument("--count", type=int, default=4, help="copies of each voice; 0 removes them (default: 4)")
+    for source in (ravdess, paired, copies):
         source.add_argument("output", type=Path, help="folder of the cache")
         source.add_argument("--workers", type=int, help="processes (default: one per core)")
     return parser

@@ -1,13 +1,16 @@
 """Decoded clips on disk, so that each clip is decoded once and training reads memory-mapped arrays.
 
 A cache is a folder: `clips.jsonl` with one line a file in the order of the arrays' rows, `frames.npy` and
-`waveforms.npy` with the clips' tensors, and, for voices that are paired with faces from elsewhere, `faces.npz`.
+`waveforms.npy` with the clips' tensors; where they were asked for, `copies.npy` with changed waveforms; and, for voices
+that are paired with faces from elsewhere, `faces.npz`.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -21,6 +24,7 @@ from preprocessing.errors import EmotionError
 _CLIPS: Final = "clips.jsonl"
 _FRAMES: Final = "frames.npy"
 _WAVEFORMS: Final = "waveforms.npy"
+_COPIES: Final = "copies.npy"
 _FACES: Final = "faces.npz"
 
 
@@ -84,6 +88,7 @@ class Cache:
         rows: int64 [N], the row of each usable clip in the arrays.
         frames: uint8 [rows, 8, 112, 112, 3].
         waveforms: float32 [rows, 48000].
+        copies: int16 [copies, rows, 48000], changed waveforms in units of 1/32767, or None where none were made.
         faces: Faces for voices, or None where clips bring their own frames.
     """
 
@@ -92,7 +97,20 @@ class Cache:
     rows: npt.NDArray[np.int64]
     frames: npt.NDArray[np.uint8]
     waveforms: npt.NDArray[np.float32]
+    copies: npt.NDArray[np.int16] | None
     faces: FaceStore | None
+
+    def waveform(self, clip: int, copy: int = 0) -> npt.NDArray[np.float32]:
+        """float32 [48000] of a usable clip: 0 is the clip itself, others are its changed copies."""
+        row = self.rows[clip]
+        if copy == 0 or self.copies is None:
+            return np.array(self.waveforms[row])
+        return np.asarray(self.copies[copy - 1, row] / np.float32(32767))
+
+    @property
+    def waveform_count(self) -> int:
+        """Waveforms of each clip, itself and changed copies."""
+        return 1 if self.copies is None else 1 + len(self.copies)
 
     @property
     def labels(self) -> npt.NDArray[np.int64]:
@@ -103,6 +121,18 @@ class Cache:
     def actors(self) -> npt.NDArray[np.int64]:
         """int64 [N]."""
         return np.array([record.actor for record in self.records], np.int64)
+
+    @property
+    def digest(self) -> bytes:
+        """Equal for caches of the same files, cut alike, with the same faces and changed copies."""
+        digest = hashlib.sha256("".join(_line(record) for record in self.records).encode())
+        if self.faces is not None:
+            for array in (self.faces.pictures, self.faces.labels, self.faces.parts):
+                digest.update(array.tobytes())
+        if self.copies is not None:
+            # One voice tells how all were changed.
+            digest.update(self.copies[:, self.rows[0]].tobytes())
+        return digest.digest()
 
     @property
     def crop(self) -> CropMode:
@@ -128,6 +158,7 @@ def open_cache(folder: Path) -> Cache:
         rows=np.array(rows, np.int64),
         frames=np.load(folder / _FRAMES, mmap_mode="r"),
         waveforms=np.load(folder / _WAVEFORMS, mmap_mode="r"),
+        copies=np.load(folder / _COPIES, mmap_mode="r") if (folder / _COPIES).is_file() else None,
         faces=_read_faces(folder / _FACES),
     )
 
@@ -160,6 +191,9 @@ class CacheWriter:
         self._folder = folder
         rows = list(keep)
         records = read_records(folder)
+        if capacity or len(rows) < len(records):
+            # They are of the clips there were.
+            (folder / _COPIES).unlink(missing_ok=True)
         capacity += len(rows)
         self._frames = _resized(folder / _FRAMES, rows, (capacity, *FRAMES.shape), np.dtype(FRAMES.dtype))
         self._waveforms = _resized(folder / _WAVEFORMS, rows, (capacity, WINDOW_SAMPLES), np.dtype(np.float32))
@@ -190,6 +224,29 @@ def write_faces(folder: Path, faces: FaceStore) -> None:
     temporary = folder / f"new-{_FACES}"
     np.savez(temporary, pictures=faces.pictures, labels=faces.labels, parts=faces.parts)
     temporary.replace(folder / _FACES)
+
+
+@contextmanager
+def write_copies(cache: Cache, count: int) -> Iterator[npt.NDArray[np.int16]]:
+    """An array [count, rows, 48000] to write changed waveforms to; in the end it takes the place of an earlier one.
+
+    Args:
+        cache: Prepared data.
+        count: Changed copies of each waveform; 0 removes earlier ones.
+    """
+    path = cache.folder / _COPIES
+    if not count:
+        path.unlink(missing_ok=True)
+        yield np.empty((0, *cache.waveforms.shape), np.int16)
+        return
+    temporary = cache.folder / f"new-{_COPIES}"
+    array = np.lib.format.open_memmap(temporary, "w+", np.dtype(np.int16), (count, *cache.waveforms.shape))
+    try:
+        yield np.asarray(array)
+        array.flush()
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def holds_faces(folder: Path) -> bool:

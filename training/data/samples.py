@@ -17,13 +17,16 @@ from training.data.motion import moving_face
 from training.data.pairing import TRAINING, matching_faces
 
 LABEL = "label"
+_COPY = 1
+"""Sets the draws of a copy apart from those of a face."""
 
 
 class ClipSamples(Dataset[dict[str, Tensor]]):
-    """Some clips of a cache, unchanged: the contract's inputs and a label.
+    """Some clips of a cache: the contract's inputs and a label.
 
+    Unchanged, unless changed copies of voices are asked for: then each sample has one of them, or the voice itself.
     Where the cache holds faces for its voices, each voice gets one of the same emotion. Sample `k · N + i`, of N, is
-    sample `i` with another face and another motion: one that depends on nothing but the seed and that number.
+    sample `i` with another face and another motion, which depend on nothing but the seed and that number.
     """
 
     def __init__(
@@ -33,6 +36,7 @@ class ClipSamples(Dataset[dict[str, Tensor]]):
         part: int = TRAINING,
         *,
         seed: int = 0,
+        copies: bool = False,
     ) -> None:
         """Choose clips.
 
@@ -40,11 +44,13 @@ class ClipSamples(Dataset[dict[str, Tensor]]):
             cache: Prepared data.
             index: Which of its usable clips.
             part: Which faces voices may get: `pairing.TRAINING`, `VALIDATION` or `TEST`.
-            seed: Seed of faces and motion.
+            seed: Seed of faces, motion and copies.
+            copies: Take changed copies of voices too, where the cache holds such.
         """
         self._cache = cache
         self._index = index
         self._seed = seed
+        self._waveforms = cache.waveform_count if copies else 1
         self._faces = (
             None
             if cache.faces is None
@@ -75,7 +81,10 @@ class ClipSamples(Dataset[dict[str, Tensor]]):
         """The same as numpy arrays."""
         clip = int(self._index[number % len(self)])
         record, row = self._cache.records[clip], self._cache.rows[clip]
-        spectrogram = log_mel(self._cache.waveforms[row]) if record.audio else np.zeros(LOG_MEL.shape, LOG_MEL.dtype)
+        spectrogram = np.zeros(LOG_MEL.shape, LOG_MEL.dtype)
+        if record.audio:
+            copy = np.random.default_rng((self._seed, number, _COPY)).integers(self._waveforms)
+            spectrogram = log_mel(self._cache.waveform(clip, int(copy)))
         if record.video:
             frames = np.array(self._cache.frames[row])
         elif self._faces is not None:
