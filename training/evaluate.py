@@ -1,65 +1,104 @@
-"""Measure a checkpoint on people it has never seen, and write the result as JSON and as Markdown."""
+"""Measure a checkpoint on people it has never seen, or its recipe over folds; write JSON, Markdown and pictures."""
 
 from __future__ import annotations
 
 import argparse
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from preprocessing.contract import LABELS, MODALITIES
 from preprocessing.errors import EmotionError
-from training.checkpoint import Checkpoint, load_checkpoint
+from training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from training.crossvalidation import VARIANTS, cross_validate, mixed_recall, recipe_of, variant_of
 from training.data.cache import Cache
-from training.data.pairing import TEST, VALIDATION
+from training.data.pairing import TEST
 from training.data.samples import ClipSamples
 from training.data.splits import IntArray
-from training.evaluation import ABLATIONS, evaluate
+from training.evaluation import evaluate
 from training.features import FeatureSamples, encode
+from training.network import NetworkConfig
 from training.options import prepared
+from training.plots import plot_confusion, plot_reliability
+from training.report import folds_markdown, measured_markdown, mixed_warning
+
+
+class NobodyUnseenError(EmotionError):
+    """A checkpoint knows everybody whom it could be measured on."""
+
+    code = "nobody_unseen"
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Command line: `python -m training.evaluate checkpoints/best.pt data`; returns the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m training.evaluate", description=__doc__)
-    parser.add_argument("checkpoint", type=Path)
-    parser.add_argument("data", type=Path, help="RAVDESS (Actor_XX/…), or prepared data")
-    parser.add_argument("--output", type=Path, default=Path("runs/evaluation"), help="folder of the two reports")
-    parser.add_argument(
-        "--validation", action="store_true", help="measure on the validation actors, which chose epoch and temperature"
-    )
-    parser.add_argument("--workers", type=int, default=0, help="processes that read samples")
-    options = parser.parse_args(arguments)
+    options = _parser().parse_args(arguments)
     try:
         checkpoint = load_checkpoint(options.checkpoint)
         cache = prepared(options.data)
+        options.output.mkdir(parents=True, exist_ok=True)
+        if options.compare:
+            text = compare(checkpoint, cache, options)
+        elif options.kfold:
+            text = over_folds(checkpoint, cache, options)
+        else:
+            text = once(checkpoint, cache, options)
     except (EmotionError, FileNotFoundError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    index = unseen_clips(checkpoint, cache, include_validation=options.validation)
-    if not len(index):
-        print(
-            "error: the checkpoint was trained or tuned on every actor of this data; "
-            "give other data, or --validation for the actors that tuned it.",
-            file=sys.stderr,
-        )
-        return 1
-    samples = ClipSamples(cache, index, VALIDATION if options.validation else TEST)
-    network = checkpoint.network()
-    report = evaluate(
-        network, checkpoint.temperatures, FeatureSamples(encode(network, samples, workers=options.workers))
-    )
-    report["actors"] = sorted(set(cache.actors[index].tolist()))
-    report["part"] = "validation" if options.validation else "test"
-    options.output.mkdir(parents=True, exist_ok=True)
-    (options.output / "report.json").write_text(json.dumps(report, indent=2) + "\n")
-    text = markdown(report)
     (options.output / "report.md").write_text(text)
     print(text)
     return 0
+
+
+def once(checkpoint: Checkpoint, cache: Cache, options: argparse.Namespace) -> str:
+    """Measure the checkpoint itself; write report.json, confusion.png and reliability.png, return the report.
+
+    Raises:
+        NobodyUnseenError: There is nobody to measure it on.
+    """
+    index = unseen_clips(checkpoint, cache, include_validation=options.validation)
+    if not len(index):
+        raise NobodyUnseenError(
+            "the checkpoint was trained or tuned on every actor of this data; "
+            "give other data, or --validation for the actors that tuned it."
+        )
+    samples = ClipSamples(cache, index, TEST)
+    features = FeatureSamples(encode(checkpoint.network(), samples, workers=options.workers))
+    report = evaluate(checkpoint.network(), checkpoint.temperatures, features, cache.actors[index])
+    report["part"] = "validation" if options.validation else "test"
+    _write(options.output, report, "actors never trained on")
+    heading = f"{report['clips']} clips of actors {', '.join(report['actors'])} ({report['part']} part)."
+    return f"{heading}\n\n{measured_markdown(report)}"
+
+
+def over_folds(checkpoint: Checkpoint, cache: Cache, options: argparse.Namespace) -> str:
+    """Repeat the checkpoint's recipe in every fold, and once with actors mixed; as `once`, of all out-of-fold answers.
+
+    With `--calibrate`, the temperatures fitted to all of these are written into the checkpoint.
+    """
+    recipe = recipe_of(checkpoint, cache, options.init_from)
+    found = cross_validate(recipe, cache)
+    found.report["mixed_unweighted_recall"] = mixed_recall(recipe, cache)
+    _write(options.output, found.report, "out-of-fold, actors never trained on")
+    if options.calibrate:
+        save_checkpoint(options.checkpoint, replace(checkpoint, temperatures=found.temperatures))
+    warning = mixed_warning(found.report["mixed_unweighted_recall"], found.report)
+    folds = folds_markdown({_name(checkpoint.config): found.report})
+    return f"{folds}\n{warning}\nAll out-of-fold answers together:\n\n{measured_markdown(found.report)}"
+
+
+def compare(checkpoint: Checkpoint, cache: Cache, options: argparse.Namespace) -> str:
+    """Repeat the checkpoint's recipe in every fold with every fusion and head; write report.json, return the table."""
+    recipe = recipe_of(checkpoint, cache, options.init_from)
+    reports: dict[str, dict[str, Any]] = {}
+    for config in VARIANTS:
+        reports[_name(config)] = cross_validate(variant_of(recipe, config), cache).report
+        print(folds_markdown(reports).splitlines()[1 + len(reports)], file=sys.stderr, flush=True)
+    (options.output / "report.json").write_text(json.dumps(reports, indent=2) + "\n")
+    return folds_markdown(reports)
 
 
 def unseen_clips(checkpoint: Checkpoint, cache: Cache, *, include_validation: bool) -> IntArray:
@@ -79,38 +118,39 @@ def unseen_clips(checkpoint: Checkpoint, cache: Cache, *, include_validation: bo
     return np.flatnonzero(np.isin(cache.actors, sorted(wanted)))
 
 
-def markdown(report: dict[str, Any]) -> str:
-    """The report as tables."""
-    rows = [name for name in (*ABLATIONS, *(f"{modality} branch" for modality in MODALITIES)) if name in report]
-    lines = [
-        f"{report['clips']} clips of actors {', '.join(map(str, report['actors']))} ({report['part']} part).",
-        "",
-        "| input | accuracy | unweighted recall | macro-F1 | calibration error |",
-        "|---|---|---|---|---|",
-    ]
-    for name in rows:
-        scores = report[name]
-        lines.append(
-            f"| {name} | {_percent(scores['accuracy'])} | {_percent(scores['unweighted_recall'])} | "
-            f"{_percent(scores['macro_f1'])} | {scores['calibration_error']:.3f} |"
-        )
-    lines += ["", f"Calibration error before temperature scaling: {report['calibration_error_before']:.3f}.", ""]
-    main_scores = report.get("both") or report[rows[0]]
-    lines += ["| class | precision | recall | F1 | clips |", "|---|---|---|---|---|"]
-    for each in main_scores["classes"]:
-        lines.append(
-            f"| {each['label']} | {_percent(each['precision'])} | {_percent(each['recall'])} | "
-            f"{_percent(each['f1'])} | {each['clips']} |"
-        )
-    lines += ["", "Confusion (rows: true, columns: predicted):", "", f"| | {' | '.join(LABELS)} |"]
-    lines.append("|---" * (len(LABELS) + 1) + "|")
-    for label, counts in zip(LABELS, main_scores["confusion"], strict=True):
-        lines.append(f"| {label} | {' | '.join(map(str, counts))} |")
-    return "\n".join(lines) + "\n"
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m training.evaluate", description=__doc__)
+    parser.add_argument("checkpoint", type=Path)
+    parser.add_argument("data", type=Path, help="RAVDESS (Actor_XX/…), or prepared data")
+    parser.add_argument("--output", type=Path, default=Path("runs/evaluation"), help="folder of report and pictures")
+    parser.add_argument("--workers", type=int, default=0, help="processes that read samples")
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument(
+        "--validation", action="store_true", help="measure on the validation actors, who may have tuned it"
+    )
+    what.add_argument(
+        "--kfold", action="store_true", help="train its recipe anew in six actor-disjoint folds: mean ± deviation"
+    )
+    what.add_argument("--compare", action="store_true", help="the same with each fusion and head, as a table")
+    parser.add_argument(
+        "--init_from",
+        nargs="*",
+        help="with --kfold or --compare: branches that a fold starts from; {fold} stands for 0 … 5 or mixed",
+    )
+    parser.add_argument(
+        "--calibrate", action="store_true", help="with --kfold: write temperatures of all folds into the checkpoint"
+    )
+    return parser
 
 
-def _percent(share: float) -> str:
-    return f"{100 * share:.1f}"
+def _write(folder: Path, report: dict[str, Any], title: str) -> None:
+    (folder / "report.json").write_text(json.dumps(report, indent=2) + "\n")
+    plot_confusion(report["both"]["confusion"], folder / "confusion.png", f"{report['clips']} clips, {title}")
+    plot_reliability(report["calibration"], folder / "reliability.png", f"{report['clips']} clips, {title}")
+
+
+def _name(config: NetworkConfig) -> str:
+    return f"xattn, {config.xattn_head} head" if config.fusion == "xattn" else config.fusion
 
 
 if __name__ == "__main__":

@@ -14,20 +14,27 @@ from preprocessing.contract import MODALITIES, PRESENT
 from training.calibration import fit_temperature
 from training.data.samples import LABEL
 from training.features import FeatureSamples, judge
-from training.metrics import score
+from training.metrics import calibration_error, calibration_floor, reliability, score, unweighted_recall
 from training.network import EmotionNetwork, Temperatures
 
 FloatArray = npt.NDArray[np.float32]
+IntArray = npt.NDArray[np.int64]
 
 ABLATIONS: Final = {"both": (True, True), "video only": (True, False), "audio only": (False, True)}
 """Which modalities the network gets."""
+
+BRANCHES: Final = tuple(f"{modality} branch" for modality in MODALITIES)
+"""Each branch's own classifier."""
+
+MEASURED: Final = (*ABLATIONS, *BRANCHES)
+"""What is scored of a network."""
 
 _BATCH: Final = 64
 
 
 @dataclass(frozen=True)
 class Answers:
-    """Logits of a network before calibration.
+    """Logits of a network, before calibration unless they are said to be calibrated.
 
     Attributes:
         fused: float32 [N, 8] of the fusion.
@@ -35,13 +42,26 @@ class Answers:
         audio: float32 [N, 8] of the audio branch.
         present: bool [N, 2], what each sample had.
         labels: int64 [N].
+        places: int64 [N], which sample each answer is about.
     """
 
     fused: FloatArray
     video: FloatArray
     audio: FloatArray
     present: npt.NDArray[np.bool_]
-    labels: npt.NDArray[np.int64]
+    labels: IntArray
+    places: IntArray
+
+    def calibrated(self, temperatures: Temperatures) -> Answers:
+        """The same with logits divided by temperatures."""
+        return Answers(
+            self.fused / temperatures.fused,
+            self.video / temperatures.video,
+            self.audio / temperatures.audio,
+            self.present,
+            self.labels,
+            self.places,
+        )
 
 
 @torch.inference_mode()
@@ -62,12 +82,23 @@ def answer(network: EmotionNetwork, samples: FeatureSamples, allowed: tuple[bool
         kept = {name: values[some].to(device) for name, values in (batch | {PRESENT.name: present}).items()}
         output = judge(network, kept)
         answers = (output.logits, output.video_logits, output.audio_logits, kept[PRESENT.name], kept[LABEL])
-        parts.append(tuple(values.cpu().numpy() for values in answers))
-    return Answers(*(np.concatenate(values) for values in zip(*parts, strict=True)))
+        parts.append(tuple(values.float().cpu().numpy() for values in answers))
+    fused, video, audio, given, labels = (np.concatenate(values) for values in zip(*parts, strict=True))
+    places = np.flatnonzero((samples.present & np.array(allowed)).any(axis=1))
+    return Answers(fused, video, audio, given.astype(np.bool_), labels.astype(np.int64), places)
+
+
+def answer_all(network: EmotionNetwork, samples: FeatureSamples) -> dict[str, Answers]:
+    """Answers for each of `ABLATIONS` that the samples allow."""
+    return {
+        name: answer(network, samples, allowed)
+        for name, allowed in ABLATIONS.items()
+        if (samples.present & np.array(allowed)).any()
+    }
 
 
 def fit_temperatures(answers: Answers) -> Temperatures:
-    """Temperatures by answers about validation clips; a branch without clips keeps 1."""
+    """Temperatures by answers about clips that were not trained on; a branch without clips keeps 1."""
     branches = []
     for column, logits in enumerate((answers.video, answers.audio)):
         there = answers.present[:, column]
@@ -75,26 +106,52 @@ def fit_temperatures(answers: Answers) -> Temperatures:
     return Temperatures(fit_temperature(answers.fused, answers.labels), *branches)
 
 
-def evaluate(network: EmotionNetwork, temperatures: Temperatures, samples: FeatureSamples) -> dict[str, Any]:
-    """Everything that is reported of a network on one set of samples, JSON-ready.
+def evaluate(
+    network: EmotionNetwork, temperatures: Temperatures, samples: FeatureSamples, actors: IntArray | None = None
+) -> dict[str, Any]:
+    """Everything that is reported of a network on one set of samples, as `summarise` describes it."""
+    answers = answer_all(network, samples)
+    return summarise(answers, {name: each.calibrated(temperatures) for name, each in answers.items()}, actors)
+
+
+def summarise(
+    raw: dict[str, Answers], calibrated: dict[str, Answers], actors: IntArray | None = None
+) -> dict[str, Any]:
+    """Everything that is reported of answers, JSON-ready.
+
+    Args:
+        raw: Answers by name in `ABLATIONS`.
+        calibrated: The same, calibrated.
+        actors: int64 [N], who speaks in each sample.
 
     Returns:
-        `clips`; scores of the fusion for each of `ABLATIONS` that the samples allow, and of each branch's own
-        classifier; and `calibration_error_before`, that of the fusion without temperature.
+        `clips`; scores of the fusion by name in `ABLATIONS`, and of each of `BRANCHES`; of the fusion, given all there
+        is, `calibration` (errors, reliability before and after, what chance alone would show) and scores by `actors`.
     """
-    report: dict[str, Any] = {"clips": len(samples)}
-    for name, allowed in ABLATIONS.items():
-        if (samples.present & np.array(allowed)).any():
-            answers = answer(network, samples, allowed)
-            report[name] = asdict(score(softmax(answers.fused, temperatures.fused), answers.labels))
-    answers = answer(network, samples)
-    report["calibration_error_before"] = score(softmax(answers.fused), answers.labels).calibration_error
-    branches = ((answers.video, temperatures.video), (answers.audio, temperatures.audio))
-    for column, (logits, temperature) in enumerate(branches):
-        there = answers.present[:, column]
+    before = raw["both"]
+    both = calibrated["both"]
+    probabilities = softmax(both.fused)
+    report: dict[str, Any] = {"clips": len(both.labels)}
+    for name, answers in calibrated.items():
+        report[name] = asdict(score(softmax(answers.fused), answers.labels))
+    for name, logits, there in zip(BRANCHES, (both.video, both.audio), both.present.T, strict=True):
         if there.any():
-            scores = score(softmax(logits[there], temperature), answers.labels[there])
-            report[f"{MODALITIES[column]} branch"] = asdict(scores)
+            report[name] = asdict(score(softmax(logits[there]), both.labels[there]))
+    mean, high = calibration_floor(probabilities)
+    report["calibration"] = {
+        "before": calibration_error(softmax(before.fused), before.labels),
+        "after": calibration_error(probabilities, both.labels),
+        "by_chance_mean": mean,
+        "by_chance_95th_percentile": high,
+        "reliability_before": [asdict(each) for each in reliability(softmax(before.fused), before.labels)],
+        "reliability_after": [asdict(each) for each in reliability(probabilities, both.labels)],
+    }
+    if actors is not None:
+        spoken = actors[both.places]
+        report["actors"] = {
+            str(actor): _by_actor(probabilities[spoken == actor], both.labels[spoken == actor])
+            for actor in np.unique(spoken)
+        }
     return report
 
 
@@ -102,3 +159,11 @@ def softmax(logits: FloatArray, temperature: float = 1.0) -> FloatArray:
     """Probabilities [N, 8] of logits [N, 8]."""
     exponents = np.exp((logits - logits.max(axis=1, keepdims=True)) / temperature)
     return np.asarray(exponents / exponents.sum(axis=1, keepdims=True), np.float32)
+
+
+def _by_actor(probabilities: FloatArray, labels: IntArray) -> dict[str, float | int]:
+    return {
+        "clips": len(labels),
+        "accuracy": float((probabilities.argmax(axis=1) == labels).mean()),
+        "unweighted_recall": unweighted_recall(probabilities, labels),
+    }

@@ -6,6 +6,8 @@ the time that one epoch of the whole network takes.
 
 from __future__ import annotations
 
+import hashlib
+import os
 from typing import Final
 
 import numpy as np
@@ -17,6 +19,7 @@ from tqdm import tqdm
 
 from preprocessing.contract import FRAMES, LABELS, LOG_MEL, PRESENT
 from training.data.augmentation import Augmentation
+from training.data.cache import Cache
 from training.data.samples import LABEL, ClipSamples
 from training.network import EmotionNetwork, NetworkOutput
 
@@ -67,6 +70,68 @@ class FeatureSamples(Dataset[dict[str, Tensor]]):
             chosen = np.random.default_rng((self._seed, number)).integers(len(same))
             sample[FRAME_FEATURES] = self.tensors[FRAME_FEATURES][same[chosen]]
         return sample
+
+
+def kept_features(
+    network: EmotionNetwork,
+    cache: Cache,
+    index: npt.NDArray[np.int64],
+    part: int,
+    *,
+    changed: bool = False,
+    views: int = 1,
+    seed: int = 0,
+    workers: int = 0,
+    bfloat16: bool = False,
+) -> dict[str, Tensor]:
+    """Features of clips of a cache, those of frames kept on disk below it for the next network with this video branch.
+
+    Args:
+        network: Whose branches compute them.
+        cache: Prepared data.
+        index: Which of its clips.
+        part: Which faces voices may get.
+        changed: Change pictures and sound before, as in training.
+        views: Copies of each clip, each changed anew; those of one view lie together.
+        seed: Seed of faces and changes.
+        workers: Processes that read samples.
+        bfloat16: As in `encode`.
+
+    Returns:
+        As `encode`, of views · N samples.
+    """
+    digest = hashlib.sha256(cache.digest)
+    for name, value in network.video.state_dict().items():
+        digest.update(name.encode() + value.cpu().numpy().tobytes())
+    digest.update(index.tobytes() + repr((part, changed, views, seed, bfloat16)).encode())
+    path = cache.folder / "features" / f"{digest.hexdigest()[:16]}.pt"
+    if path.is_file():
+        tensors: dict[str, Tensor] = torch.load(path, weights_only=True)
+    else:
+        torch.manual_seed(seed)
+        samples = ClipSamples(cache, index, part, seed=seed, copies=changed)
+        augmentation = Augmentation() if changed else None
+        tensors = encode(network, samples, augmentation=augmentation, views=views, workers=workers, bfloat16=bfloat16)
+        path.parent.mkdir(exist_ok=True)
+        partial = path.with_suffix(f".{os.getpid()}")
+        torch.save(tensors, partial)
+        partial.replace(path)
+    tensors[AUDIO_FEATURES] = _encode_audio(network, tensors[LOG_MEL.name])
+    return tensors
+
+
+def select(tensors: dict[str, Tensor], index: npt.NDArray[np.int64], views: int = 1) -> dict[str, Tensor]:
+    """Some clips out of all, in each of the views."""
+    count = len(tensors[LABEL]) // views
+    wanted = torch.from_numpy(np.concatenate([index + view * count for view in range(views)]))
+    return {name: values[wanted] for name, values in tensors.items()}
+
+
+@torch.inference_mode()
+def _encode_audio(network: EmotionNetwork, log_mel: Tensor) -> Tensor:
+    network.eval()
+    device = next(network.parameters()).device
+    return torch.cat([network.encode_audio(part.to(device)).cpu() for part in torch.split(log_mel, 64)])
 
 
 @torch.inference_mode()

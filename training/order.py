@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
+from torch import distributed
 from torch.utils.data import Sampler
 
 
 class EpochOrder(Sampler[int]):
     """Every sample once, in an order that depends on seed and epoch alone, so that a resumed run repeats it.
 
-    Numbers go on from epoch to epoch, by which samples know that another face is wanted.
+    Numbers go on from epoch to epoch, by which samples know that another face is wanted. Several devices share one
+    order; what does not divide evenly among them is left for another epoch.
     """
 
     def __init__(self, count: int, seed: int) -> None:
@@ -25,7 +27,16 @@ class EpochOrder(Sampler[int]):
 
     def __iter__(self) -> Iterator[int]:
         order = np.random.default_rng((self._seed, self._epoch)).permutation(self._count)
-        return iter((order + self._epoch * self._count).tolist())
+        rank, devices = _place()
+        mine = order[rank : len(self) * devices : devices]
+        return iter((mine + self._epoch * self._count).tolist())
 
     def __len__(self) -> int:
-        return self._count
+        return self._count // _place()[1]
+
+
+def _place() -> tuple[int, int]:
+    """Number of this device, and how many there are."""
+    if distributed.is_available() and distributed.is_initialized():
+        return distributed.get_rank(), distributed.get_world_size()
+    return 0, 1

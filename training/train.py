@@ -9,28 +9,32 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytorch_lightning as lightning
 import torch
-from pytorch_lightning.callbacks import EarlyStopping, LearningRateMonitor, ModelCheckpoint, TQDMProgressBar
+from pytorch_lightning.callbacks import Callback, EarlyStopping, LearningRateMonitor, ModelCheckpoint, TQDMProgressBar
 from pytorch_lightning.loggers import CSVLogger, Logger, WandbLogger
+from pytorch_lightning.utilities import rank_zero_only
 from torch.utils.data import DataLoader
 
 from preprocessing.errors import EmotionError
 from training.checkpoint import Checkpoint, save_checkpoint
-from training.data.augmentation import Augmentation
 from training.data.cache import Cache
 from training.data.pairing import TEST, TRAINING, VALIDATION
 from training.data.samples import ClipSamples
-from training.data.splits import IntArray, Split, split_clips
+from training.data.splits import Split, split_clips
 from training.evaluation import answer, evaluate, fit_temperatures
-from training.features import FeatureSamples, encode
+from training.features import FeatureSamples, encode, kept_features, select
 from training.module import WATCHED, EmotionModule, Optimization
 from training.network import EmotionNetwork, NetworkConfig
-from training.options import parser, prepared
+from training.options import highest_rate, parser, prepared
 from training.order import EpochOrder
 from training.start import load_video_weights, share_neutral_with_calm, start_from
 
 Samples = ClipSamples | FeatureSamples
+
+_EXAMPLES = 32
+"""Clips that give the batch normalisations of an exported model their statistics back."""
 
 STATES = "states"
 """Folder of resumable states below that of the run."""
@@ -56,18 +60,11 @@ def main(arguments: list[str] | None = None) -> int:
 
 def train(options: argparse.Namespace) -> dict[str, Any]:
     """Run training as the options say, write the checkpoint, and return the metrics in it."""
-    lightning.seed_everything(options.seed, workers=True, verbose=False)
     cache = prepared(options.data)
     split = split_clips(
         cache, options.split_mode, fold=options.fold, seed=options.seed, train_on_test=options.train_on_test
     )
-    network = EmotionNetwork(NetworkConfig(options.fusion, options.xattn_head, options.dropout))
-    initialise(network, options, cache, split)
-    training, validation = samples_of(network, cache, split, options)
-    fit(network, training, validation, options)
-    parts = {"validation": measured(network, cache, split.validation, VALIDATION, options)}
-    if len(split.test):
-        parts["test"] = measured(network, cache, split.test, TEST, options)
+    network, parts = train_network(options, cache, split)
     temperatures = fit_temperatures(answer(network, parts["validation"]))
     metrics = {part: evaluate(network, temperatures, samples) for part, samples in parts.items()}
     checkpoint = Checkpoint(
@@ -78,8 +75,42 @@ def train(options: argparse.Namespace) -> dict[str, Any]:
         metrics=metrics,
         training=description(options, cache, split),
     )
-    save_checkpoint(options.output, checkpoint)
+    rank_zero_only(save_checkpoint)(options.output, checkpoint)
     return metrics
+
+
+def train_network(
+    options: argparse.Namespace, cache: Cache, split: Split, *, states: bool = True
+) -> tuple[EmotionNetwork, dict[str, FeatureSamples]]:
+    """Train on the training part of a split.
+
+    Args:
+        options: As of the command line.
+        cache: Prepared data.
+        split: An empty validation part chooses nothing.
+        states: Log, show progress, and keep states that the run can be resumed from.
+
+    Returns:
+        The network, and features of the validation and the test part, as far as there are such, to measure on.
+    """
+    lightning.seed_everything(options.seed, workers=True, verbose=False)
+    network = EmotionNetwork(NetworkConfig(options.fusion, options.xattn_head, options.dropout))
+    initialise(network, options, cache, split)
+    training: Samples
+    validation: Samples
+    if options.freeze_branches:
+        training, parts = frozen_samples(network, cache, split, options)
+        fit(network, training, parts.get("validation"), options, states=states)
+        return network, parts
+    training = ClipSamples(cache, split.training, TRAINING, seed=options.seed, copies=True)
+    validation = ClipSamples(cache, split.validation, VALIDATION)
+    fit(network, training, validation if len(split.validation) else None, options, states=states)
+    measured = {"validation": (split.validation, VALIDATION), "test": (split.test, TEST)}
+    return network, {
+        name: FeatureSamples(encode(network, ClipSamples(cache, index, part), workers=options.workers))
+        for name, (index, part) in measured.items()
+        if len(index)
+    }
 
 
 def initialise(network: EmotionNetwork, options: argparse.Namespace, cache: Cache, split: Split) -> None:
@@ -87,15 +118,62 @@ def initialise(network: EmotionNetwork, options: argparse.Namespace, cache: Cach
     if options.video_weights:
         load_video_weights(network, options.video_weights)
     tested = set() if options.split_mode == "stratified" else actors_of(cache, split, "validation", "test")
-    loaded = start_from(network, options.init_from, tested)
+    example = None
+    if any(file.suffix == ".onnx" for file in options.init_from):
+        example = next(iter(DataLoader(ClipSamples(cache, split.training, TRAINING), _EXAMPLES)))
+    loaded = start_from(network, options.init_from, tested, example)
+    # A video branch trained on faces alone knows no calm ones.
     if cache.faces is not None and "video_classifier.weight" in loaded and not any("fusion" in name for name in loaded):
         share_neutral_with_calm(network)
 
 
-def fit(network: EmotionNetwork, training: Samples, validation: Samples, options: argparse.Namespace) -> None:
-    """Train until the validation recall stops rising, and leave the best epoch's weights in the network."""
+def frozen_samples(
+    network: EmotionNetwork, cache: Cache, split: Split, options: argparse.Namespace
+) -> tuple[FeatureSamples, dict[str, FeatureSamples]]:
+    """Features of the training part, changed; and of the validation and the test part, as they are.
+
+    Where voices are paired with faces, a fusion of frozen branches learns on faces that the video branch was not
+    trained on, and is measured on others: of faces that it knows a branch is right too often, and is trusted too much.
+    """
+    bfloat16, workers = options.precision.startswith("bf16"), options.workers
+    changed = kept_features(
+        network,
+        cache,
+        # Of all clips, for other splits will want the others.
+        np.arange(len(cache.records)),
+        VALIDATION,
+        changed=True,
+        views=options.views,
+        seed=options.seed,
+        workers=workers,
+        bfloat16=bfloat16,
+    )
+    # Faces were paired by label, so that within a label any face goes with any voice.
+    training = FeatureSamples(
+        select(changed, split.training, options.views), swap_faces=cache.faces is not None, seed=options.seed
+    )
+    parts = {}
+    for name, part in (("validation", VALIDATION), ("test", TEST)):
+        if len(split.parts()[name]):
+            index = split.parts()[name]
+            parts[name] = FeatureSamples(kept_features(network, cache, index, part, workers=workers, bfloat16=bfloat16))
+    return training, parts
+
+
+def fit(
+    network: EmotionNetwork,
+    training: Samples,
+    validation: Samples | None,
+    options: argparse.Namespace,
+    *,
+    states: bool = True,
+) -> None:
+    """Train until the validation recall stops rising, and leave the best epoch's weights in the network.
+
+    Without a validation part, or with a patience of 0, all epochs are trained and the last one's weights stay.
+    """
     settings = Optimization(
-        learning_rate=options.learning_rate,
+        learning_rate=highest_rate(options),
         branch_share=0.0 if options.freeze_branches else options.branch_share,
         weight_decay=options.weight_decay,
         scheduler=options.scheduler,
@@ -103,10 +181,17 @@ def fit(network: EmotionNetwork, training: Samples, validation: Samples, options
         mixup=options.mixup,
     )
     module = EmotionModule(network, settings, seed=options.seed)
-    states = options.run / STATES
-    best = ModelCheckpoint(states, "best", monitor=WATCHED, mode="max", enable_version_counter=False)
-    # Without anything to monitor it keeps the newest; `save_last` would keep the newest that was a best one.
-    newest = ModelCheckpoint(states, "last", enable_version_counter=False)
+    folder = options.run / STATES
+    best = ModelCheckpoint(folder, "best", monitor=WATCHED, mode="max", enable_version_counter=False)
+    callbacks: list[Callback] = []
+    choosing = validation is not None and options.early_stopping_patience > 0
+    if choosing:
+        callbacks += [best, EarlyStopping(WATCHED, mode="max", patience=options.early_stopping_patience)]
+    if states:
+        # Without anything to monitor it keeps the newest; `save_last` would keep the newest that was a best one.
+        # It comes after the best one, so that a resumed run knows of that.
+        newest = ModelCheckpoint(folder, "last", enable_version_counter=False)
+        callbacks += [newest, LearningRateMonitor("epoch"), TQDMProgressBar(refresh_rate=20)]
     trainer = lightning.Trainer(
         max_epochs=options.epochs,
         accelerator="auto",
@@ -116,18 +201,16 @@ def fit(network: EmotionNetwork, training: Samples, validation: Samples, options
         deterministic="warn",
         num_sanity_val_steps=0,
         log_every_n_steps=10,
-        logger=loggers(options),
-        callbacks=[
-            best,
-            newest,
-            EarlyStopping(WATCHED, mode="max", patience=options.early_stopping_patience),
-            LearningRateMonitor("epoch"),
-            TQDMProgressBar(refresh_rate=20),
-        ],
+        logger=loggers(options) if states else False,
+        callbacks=callbacks,
         default_root_dir=options.run,
         enable_model_summary=False,
+        enable_progress_bar=states,
+        enable_checkpointing=bool(states or choosing),
+        # `EpochOrder` knows of several devices, and validation is answered whole by each.
+        use_distributed_sampler=False,
     )
-    last = states / "last.ckpt"
+    last = folder / "last.ckpt"
     trainer.fit(
         module,
         DataLoader(
@@ -140,13 +223,14 @@ def fit(network: EmotionNetwork, training: Samples, validation: Samples, options
             # The loader's own draws must not move the random numbers that batches are changed by.
             generator=torch.Generator(),
         ),
-        DataLoader(validation, options.batch_size, num_workers=options.workers),
+        DataLoader(validation, options.batch_size, num_workers=options.workers) if validation is not None else None,
         ckpt_path=last if options.resume and last.is_file() else None,
         # The state is the run's own and holds more than weights: optimizer, schedule, callbacks.
         weights_only=False,
     )
-    state = torch.load(best.best_model_path, map_location="cpu", weights_only=False)["state_dict"]
-    network.load_state_dict({name.removeprefix("network."): value for name, value in state.items()})
+    if choosing:
+        state = torch.load(best.best_model_path, map_location="cpu", weights_only=False)["state_dict"]
+        network.load_state_dict({name.removeprefix("network."): value for name, value in state.items()})
 
 
 def loggers(options: argparse.Namespace) -> list[Logger]:
@@ -158,36 +242,6 @@ def loggers(options: argparse.Namespace) -> list[Logger]:
         logger.log_hyperparams({name: str(value) for name, value in vars(options).items()})
         found.append(logger)
     return found
-
-
-def samples_of(
-    network: EmotionNetwork, cache: Cache, split: Split, options: argparse.Namespace
-) -> tuple[Samples, Samples]:
-    """The training and the validation part; features of frozen branches instead."""
-    training = ClipSamples(cache, split.training, TRAINING, seed=options.seed)
-    validation = ClipSamples(cache, split.validation, VALIDATION)
-    if not options.freeze_branches:
-        return training, validation
-    bfloat16 = options.precision.startswith("bf16")
-    kept = encode(
-        network,
-        training,
-        augmentation=Augmentation(),
-        views=options.views,
-        workers=options.workers,
-        bfloat16=bfloat16,
-    )
-    # Faces were paired by label, so that within a label any face goes with any voice.
-    return FeatureSamples(kept, swap_faces=cache.faces is not None, seed=options.seed), FeatureSamples(
-        encode(network, validation, workers=options.workers, bfloat16=bfloat16)
-    )
-
-
-def measured(
-    network: EmotionNetwork, cache: Cache, index: IntArray, part: int, options: argparse.Namespace
-) -> FeatureSamples:
-    """Features of unchanged clips, to measure on."""
-    return FeatureSamples(encode(network, ClipSamples(cache, index, part), workers=options.workers))
 
 
 def actors_of(cache: Cache, split: Split, *parts: str) -> set[int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import cv2
 import pytest
 import torch
 
@@ -32,7 +33,8 @@ def test_only_actors_without_any_part_in_training_are_measured(
 ) -> None:
     assert main([str(checkpoint), str(small_paired_folder), "--output", str(tmp_path / "report")]) == 0
     report = json.loads((tmp_path / "report" / "report.json").read_text())
-    assert report["actors"] == [6]
+    assert list(report["actors"]) == ["6"]
+    assert report["actors"]["6"]["unweighted_recall"] == report["both"]["unweighted_recall"]
     assert report["clips"] == len(LABELS)
     for name in ("both", "video only", "audio only", "video branch", "audio branch"):
         assert sum(each["clips"] for each in report[name]["classes"]) == len(LABELS)
@@ -40,6 +42,10 @@ def test_only_actors_without_any_part_in_training_are_measured(
     text = (tmp_path / "report" / "report.md").read_text()
     assert text.strip() == capsys.readouterr().out.strip()
     assert all(f"| {label} |" in text for label in LABELS)
+    for name in ("confusion", "reliability"):
+        picture = cv2.imread(str(tmp_path / "report" / f"{name}.png"))
+        assert picture is not None
+        assert min(picture.shape[:2]) > 300
 
 
 def test_validation_actors_are_measured_only_where_asked_for_and_named_as_such(
@@ -48,7 +54,7 @@ def test_validation_actors_are_measured_only_where_asked_for_and_named_as_such(
     arguments = [str(checkpoint), str(small_paired_folder), "--output", str(tmp_path), "--validation"]
     assert main(arguments) == 0
     report = json.loads((tmp_path / "report.json").read_text())
-    assert report["actors"] == [5]
+    assert list(report["actors"]) == ["5"]
     assert report["part"] == "validation"
 
 

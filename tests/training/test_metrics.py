@@ -8,7 +8,7 @@ from sklearn.metrics import balanced_accuracy_score
 
 from training.calibration import fit_temperature
 from training.evaluation import softmax
-from training.metrics import calibration_error, score, unweighted_recall
+from training.metrics import calibration_error, calibration_floor, reliability, score, unweighted_recall
 
 
 def drawn_logits(count: int, sharpness: float, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -59,3 +59,29 @@ def test_scores_name_every_class_and_count_every_clip() -> None:
     assert found.accuracy == pytest.approx(np.trace(confusion) / 200)
     assert [each.clips for each in found.classes] == np.bincount(labels, minlength=8).tolist()
     assert [each.recall for each in found.classes] == pytest.approx(np.diag(confusion) / confusion.sum(axis=1))
+
+
+def test_calibrated_answers_err_by_as_much_as_chance_lets_few_clips_err() -> None:
+    errors = []
+    for seed in range(40):
+        logits, labels = drawn_logits(240, 1.0, seed)
+        errors.append(calibration_error(softmax(logits), labels))
+    mean, high = calibration_floor(softmax(drawn_logits(240, 1.0)[0]))
+    assert mean == pytest.approx(np.mean(errors), abs=0.01)
+    assert np.mean(np.array(errors) < high) > 0.85
+    overconfident, labels = drawn_logits(240, 3.0)
+    assert calibration_error(softmax(overconfident), labels) > calibration_floor(softmax(overconfident))[1]
+
+
+def test_more_clips_show_calibration_more_closely() -> None:
+    few, many = (calibration_floor(softmax(drawn_logits(count, 1.0)[0]))[0] for count in (100, 6000))
+    assert many < 0.02
+    assert few > 0.05
+
+
+def test_reliability_bins_hold_every_clip_and_give_the_calibration_error() -> None:
+    logits, labels = drawn_logits(500, 2.0)
+    bins = reliability(softmax(logits), labels)
+    assert sum(each.clips for each in bins) == 500
+    gaps = [abs(each.accuracy - each.confidence) * each.clips / 500 for each in bins]
+    assert sum(gaps) == pytest.approx(calibration_error(softmax(logits), labels))

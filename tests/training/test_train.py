@@ -15,6 +15,7 @@ import torch
 from preprocessing.contract import FRAME_COUNT, LABELS, LOG_MEL, PRESENT
 from preprocessing.log_mel import log_mel
 from tests.support.caches import tone
+from training import order
 from training import train as training
 from training.checkpoint import load_checkpoint, save_branch
 from training.data.samples import LABEL
@@ -23,6 +24,7 @@ from training.module import EmotionModule, Optimization, rate_factor
 from training.network import EmotionNetwork, NetworkConfig
 from training.network.fusion import FUSIONS, HEADS
 from training.network.resnet import VIDEO_FEATURES
+from training.order import EpochOrder
 
 REQUIREMENTS_COMMAND = (
     "--fusion xattn --xattn_head concat --epochs 100 --batch_size 8 --weight_decay 1e-4 "
@@ -146,6 +148,41 @@ def test_a_resumed_run_ends_with_the_weights_of_an_uninterrupted_one(
     name = "network.fusion.video.weight"
     assert not torch.equal(interrupted[name], expected[name])
     assert load_checkpoint(halved).metrics == load_checkpoint(whole).metrics
+
+
+def test_with_no_patience_validation_chooses_nothing_and_the_last_epoch_stays(
+    small_paired_folder: Path, tmp_path: Path
+) -> None:
+    options = [
+        "--freeze_branches",
+        "--fusion",
+        "late",
+        "--views",
+        "1",
+        "--epochs",
+        "3",
+        "--early_stopping_patience",
+        "0",
+    ]
+    output = tmp_path / "best.pt"
+    assert training.main(command(small_paired_folder, output, *options, "--precision", "bf16-mixed")) == 0
+    expected = last_weights(output)
+    for name, weight in load_checkpoint(output).weights.items():
+        assert torch.equal(weight, expected[f"network.{name}"]), name
+    assert not (tmp_path / "run-best" / "states" / "best.ckpt").exists()
+
+
+def test_devices_share_an_epoch_without_repeating_a_sample(monkeypatch: pytest.MonkeyPatch) -> None:
+    shares = []
+    for rank in range(3):
+        monkeypatch.setattr(order, "_place", lambda rank=rank: (rank, 3))
+        share = EpochOrder(20, seed=0)
+        share.set_epoch(2)
+        assert len(share) == 6
+        shares.append(list(share))
+    together = [number for share in shares for number in share]
+    assert len(set(together)) == len(together) == 18
+    assert all(40 <= number < 60 for number in together)
 
 
 def test_a_branch_trained_on_tested_actors_is_refused(

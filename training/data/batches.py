@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from preprocessing.contract import INPUTS
 from training.data.cache import open_cache
-from training.data.pairing import TRAINING, VALIDATION
+from training.data.pairing import TEST, TRAINING
 from training.data.samples import LABEL, ClipSamples
 from training.data.splits import split_clips
 
@@ -41,7 +41,7 @@ def calibration_batches(cache_dir: Path, count: int, seed: int) -> Iterator[Arra
 def heldout_batches(
     cache_dir: Path, count: int | None = None, seed: int = 0
 ) -> Iterator[tuple[Arrays, npt.NDArray[np.int64]]]:
-    """Clips of validation actors and validation faces.
+    """Clips of validation actors and test faces: a fusion may have learned on validation faces.
 
     Args:
         cache_dir: Folder written by `training.prepare`.
@@ -63,7 +63,7 @@ def _batches(
     cache = open_cache(cache_dir)
     index = split_clips(cache, "subject").parts()[part]
     chosen = np.random.default_rng(seed).permutation(index)[:count]
-    samples = ClipSamples(cache, chosen, TRAINING if part == "training" else VALIDATION, seed=seed)
+    samples = ClipSamples(cache, chosen, TRAINING if part == "training" else TEST, seed=seed)
     for begin in range(0, len(samples), _BATCH):
         clips = [samples.arrays(place) for place in range(begin, min(begin + _BATCH, len(samples)))]
         batch = {spec.name: np.stack([clip[spec.name] for clip in clips]) for spec in INPUTS}

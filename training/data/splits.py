@@ -46,7 +46,15 @@ class Split:
         return {"training": self.training, "validation": self.validation, "test": self.test}
 
 
-def split_clips(cache: Cache, mode: SplitMode, *, fold: int = 0, seed: int = 0, train_on_test: bool = False) -> Split:
+def split_clips(
+    cache: Cache,
+    mode: SplitMode,
+    *,
+    fold: int = 0,
+    seed: int = 0,
+    train_on_test: bool = False,
+    train_on_validation: bool = False,
+) -> Split:
     """Split the clips of a cache.
 
     Args:
@@ -55,6 +63,7 @@ def split_clips(cache: Cache, mode: SplitMode, *, fold: int = 0, seed: int = 0, 
         fold: Which fold is the test part; the next one is the validation part. For `kfold` only.
         seed: Seed of the shuffle.
         train_on_test: Move the test part into the training part, for a network that is to be served.
+        train_on_validation: Move the validation part into it, for a recipe that chooses nothing by validation.
 
     Raises:
         CacheError: There are fewer separable groups than folds.
@@ -66,9 +75,10 @@ def split_clips(cache: Cache, mode: SplitMode, *, fold: int = 0, seed: int = 0, 
     test = fold if mode == "kfold" else 0
     validation = (test + 1) % FOLDS
     tested = (of_clip == test) & (not train_on_test)
+    validated = (of_clip == validation) & (not train_on_validation)
     return Split(
-        training=np.flatnonzero((of_clip != validation) & ~tested),
-        validation=np.flatnonzero(of_clip == validation),
+        training=np.flatnonzero(~validated & ~tested),
+        validation=np.flatnonzero(validated),
         test=np.flatnonzero(tested),
     )
 

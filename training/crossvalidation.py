@@ -1,0 +1,171 @@
+"""Train a recipe anew in each of six actor-disjoint folds, and test each network on the actors it never heard.
+
+A split decides much on RAVDESS, and which actors are tested decides some points more: one number of one split says
+little. Temperatures of a fold are fitted to the answers of the other folds, so that no tested clip has a part in its
+own calibration.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from preprocessing.errors import EmotionError
+from training.checkpoint import Checkpoint
+from training.data.cache import Cache
+from training.data.splits import FOLDS, split_clips
+from training.evaluation import MEASURED, Answers, answer_all, fit_temperatures, summarise
+from training.network import NetworkConfig, Temperatures
+from training.options import parser
+from training.train import train_network
+
+VARIANTS: Final = (
+    NetworkConfig("late"),
+    NetworkConfig("concat"),
+    NetworkConfig("gated"),
+    NetworkConfig("xattn", "concat"),
+    NetworkConfig("xattn", "gated"),
+)
+"""The fusions and heads that are compared."""
+
+MIXED: Final = "mixed"
+"""What stands for `{fold}` in the split that mixes actors."""
+
+
+class RecipeError(EmotionError):
+    """A checkpoint does not say how it was trained."""
+
+    code = "bad_recipe"
+
+
+@dataclass(frozen=True)
+class CrossValidation:
+    """A recipe tested in every fold.
+
+    Attributes:
+        report: `summarise` of all out-of-fold answers, and `folds` with mean, deviation and each fold's value of the
+            unweighted recall of each of `MEASURED`, and of the calibration error.
+        temperatures: Fitted to all out-of-fold answers: what the recipe's network is served with.
+        answers: All out-of-fold answers, by name in `ABLATIONS`.
+    """
+
+    report: dict[str, Any]
+    temperatures: Temperatures
+    answers: dict[str, Answers]
+
+
+def recipe_of(checkpoint: Checkpoint, cache: Cache, init_from: Iterable[Path] | None) -> argparse.Namespace:
+    """The options that a checkpoint was trained with, for its own fusion.
+
+    Args:
+        checkpoint: Holds its options.
+        cache: Data to train on instead of the checkpoint's own.
+        init_from: Branches that a fold starts from, instead of the checkpoint's own; `{fold}` in a name stands for the
+            fold's number, or `mixed`.
+
+    Raises:
+        RecipeError: The checkpoint holds no options, or other ones than there are.
+    """
+    described = checkpoint.training.get("options")
+    if not described:
+        raise RecipeError("The checkpoint does not say by which options it was trained.")
+    options = parser().parse_args([])
+    unknown = described.keys() - vars(options).keys()
+    if unknown:
+        raise RecipeError(f"The checkpoint was trained with options that there are no more: {', '.join(unknown)}.")
+    vars(options).update(described)
+    options.data, options.resume, options.wandb, options.train_on_test = cache.folder, False, False, False
+    options.run = Path(described["run"])
+    options.init_from = [Path(file) for file in (described["init_from"] if init_from is None else init_from)]
+    return options
+
+
+def variant_of(options: argparse.Namespace, config: NetworkConfig) -> argparse.Namespace:
+    """The same options for a fusion; one other than that they were chosen for gets the rate that suits it."""
+    changed = copy.copy(options)
+    if config.fusion != options.fusion:
+        changed.learning_rate = None
+    changed.fusion, changed.xattn_head = config.fusion, config.xattn_head
+    return changed
+
+
+def cross_validate(options: argparse.Namespace, cache: Cache) -> CrossValidation:
+    """Train and test in every fold.
+
+    Args:
+        options: As of `training.train`; a patience of 0 trains on all other folds, any other leaves one of them out to
+            choose the epoch by.
+        cache: Prepared data.
+
+    Raises:
+        LeakError: A branch that a fold starts from heard its tested actors.
+    """
+    folds = [_fold(options, cache, fold) for fold in range(FOLDS)]
+    raw = [found for found, _ in folds]
+    actors = np.concatenate([actors for _, actors in folds])
+    sizes = [len(actors) for _, actors in folds]
+    calibrated = []
+    for number, found in enumerate(raw):
+        others = [place for place in range(FOLDS) if place != number]
+        temperatures = fit_temperatures(_joined([raw[i]["both"] for i in others], [sizes[i] for i in others]))
+        calibrated.append({name: answers.calibrated(temperatures) for name, answers in found.items()})
+    together, adjusted = (
+        {name: _joined([found[name] for found in answers], sizes) for name in raw[0]} for answers in (raw, calibrated)
+    )
+    report = summarise(together, adjusted, actors)
+    by_fold = [summarise(*pair) for pair in zip(raw, calibrated, strict=True)]
+    report["folds"] = {
+        name: _spread([found[name]["unweighted_recall"] for found in by_fold])
+        for name in MEASURED
+        if all(name in found for found in by_fold)
+    } | {"calibration_error": _spread([found["calibration"]["after"] for found in by_fold])}
+    temperatures = fit_temperatures(together["both"])
+    report["temperatures"] = asdict(temperatures)
+    return CrossValidation(report, temperatures, together)
+
+
+def mixed_recall(options: argparse.Namespace, cache: Cache) -> float:
+    """Unweighted recall of the fusion where training and test share actors: a warning, not a result."""
+    mixed = copy.copy(options)
+    mixed.split_mode = "stratified"
+    found, _ = _fold(mixed, cache, 0, name=MIXED)
+    summary = summarise(found, found)
+    return float(summary["both"]["unweighted_recall"])
+
+
+def _fold(
+    options: argparse.Namespace, cache: Cache, fold: int, name: str | None = None
+) -> tuple[dict[str, Answers], np.ndarray[Any, np.dtype[np.int64]]]:
+    """Answers of one fold's network about its test clips, and who speaks in these."""
+    own = copy.copy(options)
+    own.split_mode = "stratified" if name == MIXED else "kfold"
+    own.init_from = [Path(str(file).replace("{fold}", name or str(fold))) for file in options.init_from]
+    own.fold, own.seed = fold, options.seed
+    split = split_clips(
+        cache, own.split_mode, fold=fold, seed=own.seed, train_on_validation=own.early_stopping_patience == 0
+    )
+    network, parts = train_network(own, cache, split, states=False)
+    return answer_all(network, parts["test"]), cache.actors[split.test]
+
+
+def _joined(parts: list[Answers], sizes: list[int]) -> Answers:
+    """Answers one after the other, about parts of as many samples one after the other."""
+    begins = np.cumsum([0, *sizes[:-1]])
+    return Answers(
+        fused=np.concatenate([part.fused for part in parts]),
+        video=np.concatenate([part.video for part in parts]),
+        audio=np.concatenate([part.audio for part in parts]),
+        present=np.concatenate([part.present for part in parts]),
+        labels=np.concatenate([part.labels for part in parts]),
+        places=np.concatenate([part.places + begin for part, begin in zip(parts, begins, strict=True)]),
+    )
+
+
+def _spread(values: list[float]) -> dict[str, Any]:
+    return {"mean": float(np.mean(values)), "deviation": float(np.std(values)), "by_fold": values}
