@@ -30,6 +30,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"{error.code}: {error.message}", file=sys.stderr)
         if request_id := getattr(error, "request_id", None):
             print(f"request id: {request_id}", file=sys.stderr)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # whoever read the output has seen enough
     except OSError as error:
         print(f"{error.filename}: {error.strerror}", file=sys.stderr)
     except ModuleNotFoundError as error:
@@ -99,14 +101,15 @@ def _show(options: argparse.Namespace, predictions: Sequence[Prediction]) -> Non
 
 
 def _summary(timeline: Timeline) -> str:
-    """Stretches of the same top emotion, one after another."""
+    """Stretches of the same top emotion, by the middles of the windows, one after another."""
     stretches: list[tuple[str, float, float]] = []
     for row in timeline.rows:
+        middle = (row.start + row.end) / 2
         if stretches and stretches[-1][0] == row.top1.label:
-            stretches[-1] = (row.top1.label, stretches[-1][1], row.end)
+            stretches[-1] = (row.top1.label, stretches[-1][1], middle)
         else:
-            stretches.append((row.top1.label, row.start, row.end))
-    return "\n".join(f"{start:6.1f} – {end:.1f} s  {label}" for label, start, end in stretches)
+            stretches.append((row.top1.label, middle, middle))
+    return "\n".join(f"{first:6.1f} – {last:.1f} s  {label}" for label, first, last in stretches)
 
 
 def _print_json(answer: BaseModel | Sequence[BaseModel]) -> None:

@@ -17,12 +17,12 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from preprocessing.audio import SILENCE_PEAK, read_waveform
-from preprocessing.clip import _window
+from preprocessing.clip import central_window, read_audio, read_video
 from preprocessing.contract import SAMPLE_RATE
 from preprocessing.errors import DamagedMediaError
+from preprocessing.limits import MediaLimits, Spending
 from preprocessing.media import open_media
-from preprocessing.video import Picture, read_pictures, sample_times
+from preprocessing.video import Picture, sample_times
 
 
 @dataclass(frozen=True)
@@ -31,17 +31,17 @@ class Sampling:
 
     Attributes:
         longest_side: Longest side of a picture, in pixels.
-        jpeg_quality: Quality of the JPEG files, 1 to 100.
+        jpeg_quality: Quality of the JPEG files, 0 to 1.
     """
 
     longest_side: int
-    jpeg_quality: int
+    jpeg_quality: float
 
     @classmethod
     def of_contract(cls, contract: Mapping[str, Any]) -> Self:
         """The part of `GET /contract` that is about sampled clips."""
         sampled = contract["sampled"]
-        return cls(int(sampled["frame_longest_side"]), round(100 * sampled["jpeg_quality"]))
+        return cls(int(sampled["frame_longest_side"]), float(sampled["jpeg_quality"]))
 
 
 @dataclass(frozen=True)
@@ -69,21 +69,20 @@ def sample_clip(source: bytes | Path, sampling: Sampling) -> SampledClip:
     Raises:
         MediaError: A subclass says why nothing could be read.
     """
-    with open_media(source) as media:
-        start, length = _window(media)
+    spending = Spending(MediaLimits())
+    with open_media(source, spending.limits) as media:
+        start, length = central_window(media)
         times = sample_times(start, length)
-        pictures = [] if media.video is None else read_pictures(media.video, times)
-        waveform = None if media.audio is None else read_waveform(media.audio, start, length)
-        if not pictures and waveform is None:
-            raise DamagedMediaError(f"Nothing in the file could be decoded: {' '.join(media.missing.values())}")
+        missing = dict(media.missing)
+        pictures = read_video(media.video, times, spending, missing)
+        sound = read_audio(media.audio, start, length, spending, missing)
+        if not pictures and sound is None:
+            raise DamagedMediaError(f"Nothing in the file could be decoded: {' '.join(missing.values())}")
         frames = tuple(_jpeg(picture, sampling) for picture in pictures)
-    if waveform is not None:
-        waveform = waveform[: round(length * SAMPLE_RATE)]
-    heard = waveform is not None and np.abs(waveform).max(initial=0.0) >= SILENCE_PEAK
     return SampledClip(
         frames,
         tuple(round(time - start, 6) for time in times) if frames else (),
-        _wav(waveform) if waveform is not None and heard else None,
+        None if sound is None or sound.silent else _wav(sound.waveform[: round(length * SAMPLE_RATE)]),
     )
 
 
@@ -94,7 +93,7 @@ def _jpeg(picture: Picture, sampling: Sampling) -> bytes:
     size = (max(1, round(rgb.shape[1] * scale)), max(1, round(rgb.shape[0] * scale)))
     reduced = cv2.resize(rgb, size, interpolation=cv2.INTER_AREA)
     bgr = cv2.cvtColor(reduced, cv2.COLOR_RGB2BGR)
-    _, encoded = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, sampling.jpeg_quality])
+    _, encoded = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, round(100 * sampling.jpeg_quality)])
     return encoded.tobytes()
 
 

@@ -69,7 +69,7 @@ def read_clip(source: bytes | Path, *, crop: CropMode = "face", limits: MediaLim
     """
     spending = Spending(limits or MediaLimits())
     with open_media(source, spending.limits) as media:
-        start, length = _window(media)
+        start, length = central_window(media)
         missing = dict(media.missing)
         pictures = read_video(media.video, sample_times(start, length), spending, missing)
         sound = read_audio(media.audio, start, length, spending, missing)
@@ -147,7 +147,7 @@ def read_audio(
     return sound
 
 
-def _window(media: Media) -> tuple[float, float]:
+def central_window(media: Media) -> tuple[float, float]:
     """Start and length of the window, in seconds of presentation time."""
     shared_start = media.shared_start
     shared_end = min(track.end for track in media.tracks)

@@ -11,11 +11,17 @@ from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from client import AsyncEmotionClient, EmotionClient, Prediction, RefusedError, UnreachableError
 from client.errors import UnexpectedAnswerError
+from client.sampling import Sampling, sample_clip
+from preprocessing.clip import read_clip
 from preprocessing.contract import LABELS
+from preprocessing.sampled import read_sampled
+from preprocessing.video import sample_times
+from tests.support.clips import draw, drawn_index
 from tests.support.triton import free_ports
 
 
@@ -49,6 +55,73 @@ def test_a_clip_is_predicted_from_its_bytes_and_from_its_path(
     assert sum(from_bytes.probs) == pytest.approx(100, abs=0.01)
     assert from_bytes.probs == from_path.probs
     assert from_bytes.modalities == {"video": True, "audio": True}
+
+
+@both_clients
+def test_a_clip_sampled_here_is_predicted_like_the_clip_itself(ask: Callable[..., Any], address: str) -> None:
+    clip = draw(audio_codec="flac", width=640, height=480)
+    whole = ask(address, lambda gateway: gateway.predict(clip))
+    sampled = ask(address, lambda gateway: gateway.predict_sampled(clip))
+    assert sampled.modalities == whole.modalities == {"video": True, "audio": True}
+    assert sampled.face == whole.face
+
+
+def test_samples_are_the_pictures_and_the_sound_that_a_clip_is_read_for() -> None:
+    clip = draw(frame_times=range(0, 4000, 50), audio_seconds=4.0)
+    taken = sample_clip(clip, Sampling(longest_side=96, jpeg_quality=0.9))
+    found, expected = read_sampled(taken.frames, taken.audio, crop="none"), read_clip(clip, crop="none")
+    assert [drawn_index(picture) for picture in found.frames] == [drawn_index(frame) for frame in expected.frames]
+    np.testing.assert_allclose(found.waveform, expected.waveform, atol=2**-15)
+    assert taken.times == pytest.approx(sample_times(0.0, 3.0), abs=1e-5)
+
+
+@both_clients
+def test_each_clip_of_a_batch_succeeds_or_fails_alone(ask: Callable[..., Any], address: str, clip: bytes) -> None:
+    good, bad = ask(address, lambda gateway: gateway.predict_batch([clip, b"no media at all"]))
+    assert good.prediction.probs == ask(address, lambda gateway: gateway.predict(clip)).probs
+    assert good.error is None
+    assert (bad.index, bad.prediction, bad.error.code) == (1, None, "unsupported_media")
+
+
+@both_clients
+def test_a_timeline_has_a_row_for_every_window(ask: Callable[..., Any], address: str) -> None:
+    clip = draw(frame_times=range(0, 5000, 100), audio_seconds=5.0)
+    timeline = ask(address, lambda gateway: gateway.timeline(clip, step=1.0))
+    assert timeline.step == 1.0
+    assert timeline.window_seconds == 3.0
+    assert [row.start for row in timeline.rows] == pytest.approx([0.0, 1.0, 2.0], abs=0.1)
+    assert all(row.top1.prob == max(row.probs) for row in timeline.rows)
+
+
+def test_a_streamed_timeline_brings_the_same_rows_one_by_one(address: str) -> None:
+    clip = draw(frame_times=range(0, 5000, 100), audio_seconds=5.0)
+
+    async def stream() -> list[Any]:
+        async with AsyncEmotionClient(address) as gateway:
+            return [event async for event in gateway.stream_timeline(clip, step=1.0)]
+
+    with EmotionClient(address) as gateway:
+        start, *rows = gateway.stream_timeline(clip, step=1.0)
+        whole = gateway.timeline(clip, step=1.0)
+    assert start.model_extra is not None
+    assert [row.model_dump(exclude={"type"}) for row in rows] == [row.model_dump() for row in whole.rows]
+    assert [event.model_dump(exclude={"request_id"}) for event in asyncio.run(stream())] == [
+        event.model_dump(exclude={"request_id"}) for event in (start, *rows)
+    ]
+
+
+def test_a_streamed_timeline_of_a_bad_clip_is_refused_like_any_other(address: str) -> None:
+    with EmotionClient(address) as gateway, pytest.raises(RefusedError) as refusal:
+        list(gateway.stream_timeline(b"no media at all"))
+    assert refusal.value.code == "unsupported_media"
+
+
+@both_clients
+def test_models_and_health_are_told(ask: Callable[..., Any], address: str) -> None:
+    [model] = ask(address, lambda gateway: gateway.models())
+    assert (model.name, model.default) == ("mock", True)
+    assert ask(address, lambda gateway: gateway.health())["status"] == "ok"
+    assert ask(address, lambda gateway: gateway.ready())["status"] == "ready"
 
 
 @both_clients
