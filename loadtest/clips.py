@@ -1,0 +1,120 @@
+"""Clips to send: real recordings where there are any, drawn ones elsewhere; several, as one clip alone would flatter.
+
+Real recordings lie below the folder `clips` of the folder that `EMO_DATA` names.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+from av.audio.stream import AudioStream
+from av.container import OutputContainer
+
+from preprocessing.contract import WINDOW_SECONDS
+
+DATA_VARIABLE = "EMO_DATA"
+_SUFFIXES = {".mp4", ".webm", ".mov"}
+_FRAME_RATE = 30
+_SOUND_RATE = 48_000
+
+
+@dataclass(frozen=True)
+class LoadClip:
+    """A clip to send.
+
+    Attributes:
+        name: What reports call it.
+        data: The file's bytes.
+    """
+
+    name: str
+    data: bytes
+
+
+def load_clips(folder: Path | None = None) -> list[LoadClip]:
+    """The clips of a load test.
+
+    Args:
+        folder: Where recordings lie; by default `clips` below the folder that `EMO_DATA` names.
+
+    Returns:
+        Real recordings, or drawn clips where there are none.
+    """
+    if folder is None and (data := os.environ.get(DATA_VARIABLE)):
+        folder = Path(data) / "clips"
+    if folder is not None:
+        found = [
+            LoadClip(path.name, path.read_bytes())
+            for path in sorted(folder.iterdir())
+            if path.suffix in _SUFFIXES and path.name.startswith("chrome")
+        ]
+        if found:
+            return found
+    return [
+        LoadClip("drawn_vp8.webm", draw_clip(WINDOW_SECONDS, "webm", "libvpx", "libopus", seed=0)),
+        LoadClip("drawn_avc1.mp4", draw_clip(WINDOW_SECONDS, "mp4", "libx264", "aac", seed=1)),
+        LoadClip("drawn_silent.mp4", draw_clip(WINDOW_SECONDS, "mp4", "libx264", None, seed=2)),
+    ]
+
+
+def draw_clip(
+    seconds: float,
+    container: str,
+    video_codec: str,
+    audio_codec: str | None,
+    *,
+    seed: int,
+    width: int = 640,
+    height: int = 480,
+) -> bytes:
+    """Encode a clip that costs about as much to decode as a recording: a moving picture with some noise, and sound.
+
+    Args:
+        seconds: Its length.
+        container: FFmpeg's muxer.
+        video_codec: Encoder of the video track.
+        audio_codec: Encoder of the audio track; None leaves the track out.
+        seed: Seed of all that is random.
+        width: Width in pixels.
+        height: Height in pixels.
+    """
+    rng = np.random.default_rng(seed)
+    buffer = io.BytesIO()
+    with av.open(buffer, "w", format=container) as file:
+        video: Any = file.add_stream(
+            video_codec, rate=_FRAME_RATE, options={"deadline": "realtime", "cpu-used": "8", "preset": "ultrafast"}
+        )
+        video.width, video.height, video.pix_fmt, video.bit_rate = width, height, "yuv420p", 2_500_000
+        video.codec_context.time_base = Fraction(1, _FRAME_RATE)
+        audio: Any = file.add_stream(audio_codec, rate=_SOUND_RATE, layout="mono") if audio_codec else None
+        canvas = rng.integers(0, 256, (height // 16 + 2, width // 16 + 64, 3), np.uint8).repeat(16, 0).repeat(16, 1)
+        grain = rng.integers(0, 24, (height, width + 97, 1), np.uint8)
+        for index in range(round(seconds * _FRAME_RATE)):
+            shift = 4 * index % (62 * 16)
+            place = 31 * index % 97
+            picture = canvas[:height, shift : shift + width] // 2 + grain[:, place : place + width]
+            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
+            frame.pts, frame.time_base = index, Fraction(1, _FRAME_RATE)
+            file.mux(video.encode(frame))
+        file.mux(video.encode(None))
+        if audio is not None:
+            _draw_sound(file, audio, rng, seconds)
+    return buffer.getvalue()
+
+
+def _draw_sound(file: OutputContainer, stream: AudioStream, rng: np.random.Generator, seconds: float) -> None:
+    samples = rng.normal(0, 0.1, (1, round(seconds * _SOUND_RATE))).astype(np.float32)
+    block = 960
+    for begin in range(0, samples.shape[1], block):
+        part = np.ascontiguousarray(samples[:, begin : begin + block])
+        frame = av.AudioFrame.from_ndarray(part, format="fltp", layout="mono")
+        frame.sample_rate, frame.pts, frame.time_base = _SOUND_RATE, begin, Fraction(1, _SOUND_RATE)
+        file.mux(stream.encode(frame))
+    file.mux(stream.encode(None))
