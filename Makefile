@@ -12,7 +12,7 @@ PIN = .venv/bin/uv pip compile --quiet --no-annotate --no-header --python-versio
 TRITON_ENVIRONMENT := $(if $(filter Linux-x86_64,$(shell uname -sm | tr ' ' -)),.venv-triton/.installed)
 
 .PHONY: help run test soak fuzz-api test-containers check-manifests sbom train-environment sweep lint format lock lighthouse
-.PHONY: page-pictures clean
+.PHONY: page-pictures loadtest bench clean
 
 help:  ## Show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -49,6 +49,21 @@ soak: .venv/.development $(TRITON_ENVIRONMENT)  ## Crowds of good and bad client
 fuzz-api: .venv/.development  ## Ask a running gateway what its OpenAPI description allows, and more, for some minutes
 	FUZZ_EXAMPLES=$(or $(EXAMPLES),300) .venv/bin/python -m pytest tests/gateway/test_openapi.py $(ARGS)
 
+loadtest: .venv/.development $(TRITON_ENVIRONMENT)  ## Load Triton and the gateway for two minutes; docs/LOADTEST.md
+	.venv/bin/python -m loadtest --shape step --seconds 120 $(ARGS)
+
+bench: .venv/.development $(TRITON_ENVIRONMENT) peers  ## Measure everything, about an hour; writes docs/PERFORMANCE.md
+	.venv/bin/python -m benchmarks $(ARGS)
+
+PEERS = plain litserve bentoml
+.PHONY: peers
+peers: $(PEERS:%=.venv-peer-%/.installed)  ## Install the servers that benchmarks compare with, each in its environment
+
+.venv-peer-%/.installed: benchmarks/peers/requirements/%.txt
+	$(PYTHON) -m venv .venv-peer-$*
+	.venv-peer-$*/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
+	touch $@
+
 train-environment: .venv/.training  ## Install what training and exporting need
 
 sweep: .venv/.training $(TRITON_ENVIRONMENT)  ## Measure how dynamic batching is best set, on an idle machine
@@ -74,7 +89,7 @@ page-pictures: .venv/.development $(TRITON_ENVIRONMENT) programs  ## Take the RE
 	.venv/bin/python -m tests.frontend.page_pictures
 
 clean:  ## Remove environments and caches, but no data, checkpoints or models
-	rm -rf .venv .venv-triton .venv-checkov .venv-sbom .cache sbom .pytest_cache .mypy_cache .ruff_cache test-artifacts *.egg-info
+	rm -rf .venv .venv-triton .venv-checkov .venv-sbom .venv-peer-* .cache sbom .pytest_cache .mypy_cache .ruff_cache test-artifacts *.egg-info
 
 .venv/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, this is " + sys.version.split()[0])'

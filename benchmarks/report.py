@@ -1,0 +1,290 @@
+"""docs/PERFORMANCE.md, from figures that were measured: no number in it is written by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks import results, workloads
+from benchmarks.guard import LIMIT
+from benchmarks.stages import floor_milliseconds
+from loadtest.servers import ROOT
+
+PATH = ROOT / "docs" / "PERFORMANCE.md"
+INTRODUCTION = """# Performance
+
+Written by `make bench` (`python -m benchmarks`) from measurements; nothing here is typed in. Contenders run in one
+session and take turns, figures are medians over the rounds, and CPU time stands beside wall time: it is what a machine
+can sell, and what neighbours disturb least. The load driver shares the machine's cores with the servers; what it takes
+is counted as *driver*. See [loadtest](LOADTEST.md) for load tests with objectives.
+"""
+GPU = """## On a GPU
+
+**Not measured.** No accelerator was at hand. `k8s/overlays/gpu` serves the same models; batches of 1 to 64 in FP32,
+FP16 and INT8 are to be measured before anybody plans with it.
+"""
+SWEEP = """## Batching, instances and threads of Triton
+
+`make sweep` measures them and [EXPORT.md](EXPORT.md) explains the choice.
+"""
+
+
+def write(path: Path = PATH) -> Path:
+    """Write the document; pieces that were not measured say so."""
+    parts = [INTRODUCTION, _machine()]
+    sections: list[tuple[str, Callable[[dict[str, Any]], str]]] = [
+        ("stages", _stages),
+        ("variants", _variants),
+        ("peers", _peers),
+        ("growth", _growth),
+        ("cold", _cold),
+        ("memory", _memory),
+        ("guard", _guard),
+    ]
+    for piece, section in sections:
+        found = results.load(piece)
+        if found is None:
+            parts.append(f"## {piece.capitalize()}\n\n**Not measured yet**: `python -m benchmarks {piece}`.\n")
+            continue
+        note = f"`{found['command']}`, {found['machine']['date']}, commit {found['machine']['commit']}"
+        parts.append(f"{section(found['figures']).rstrip()}\n\n_{note}_\n")
+    if (ROOT / "docs" / "EXPORT.md").is_file():
+        parts.append(SWEEP)
+    parts.append(GPU)
+    path.write_text("\n".join(parts))
+    return path
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    """A Markdown table; numbers are rounded to three digits that count."""
+    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    lines += ["| " + " | ".join(_cell(value) for value in row) + " |" for row in rows]
+    return "\n".join(lines)
+
+
+def _cell(value: Any) -> str:  # noqa: ANN401 (what a table holds)
+    if value is None:
+        return "–"
+    if isinstance(value, float):
+        return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
+    return str(value)
+
+
+def _machine() -> str:
+    found = [piece for piece in map(results.load, ("peers", "variants", "stages")) if piece is not None]
+    if not found:
+        return "Nothing has been measured yet.\n"
+    rows = [(key, value) for key, value in found[0]["machine"].items() if key not in ("date", "commit")]
+    clips = "\n".join(f"- *{name}*: {meaning}" for name, meaning in workloads.MEANINGS.items())
+    source = "real recordings (`EMO_DATA`)" if workloads.is_real() else "**drawn clips, as no recordings were at hand**"
+    return f"## Machine and clips\n\n{table(('what', 'value'), rows)}\n\nClips are {source}:\n\n{clips}\n"
+
+
+def _stages(figures: dict[str, Any]) -> str:
+    lines = ["## Stages of one prediction, and the floor", ""]
+    rows = []
+    for clip in (workloads.RECORDING, workloads.ORIGINAL, workloads.SAMPLED):
+        rows += [(clip, stage, cost["wall"], cost["cpu"]) for stage, cost in figures[clip].items()]
+    for name, cost in figures["model"].items():
+        rows.append(("tensors", f"model, {name}, one thread", cost["wall"], cost["cpu"]))
+    lines += [table(("of", "stage", "wall ms", "CPU ms"), rows), ""]
+    for clip in (workloads.RECORDING, workloads.ORIGINAL):
+        floor = floor_milliseconds(figures, clip)
+        lines.append(
+            f"Floor of the {clip}: {floor:.1f} ms of CPU (bare decoding of all frames on one thread, and the INT8 "
+            f"model at its better batch), so that two cores can do at most {2000 / floor:.1f} a second. "
+            "Reading a clip decodes only what its window needs, and may therefore be cheaper than bare decoding."
+        )
+    return "\n".join(lines)
+
+
+_HEAD = (
+    "server",
+    "clip",
+    "alone p50 ms",
+    "alone CPU ms",
+    "saturated per s",
+    "p50 ms",
+    "p95 ms",
+    "CPU ms each",
+    "driver ms",
+)
+
+
+def _serving_rows(figures: dict[str, Any]) -> list[tuple[Any, ...]]:
+    return [
+        (
+            server,
+            clip,
+            kinds["alone"]["p50_ms"],
+            kinds["alone"]["server_cpu_ms"],
+            kinds["saturated"]["per_second"],
+            kinds["saturated"]["p50_ms"],
+            kinds["saturated"]["p95_ms"],
+            kinds["saturated"]["server_cpu_ms"],
+            kinds["saturated"]["client_cpu_ms"],
+        )
+        for server, by in figures["figures"].items()
+        for clip, kinds in by.items()
+    ]
+
+
+def _refusals(figures: dict[str, Any]) -> str:
+    refused = sum(
+        row["refused"]
+        for by in figures["figures"].values()
+        for kinds in by.values()
+        for rows in kinds["rounds"].values()
+        for row in rows
+    )
+    idle = ", ".join(f"{name} {100 * share:.1f} %" for name, share in figures["idle_cpu"].items())
+    return (
+        f"{figures['clients']} clients when saturated; {refused:g} requests were refused or failed in all. "
+        f"CPU of one core that each server took while nobody asked: {idle}."
+    )
+
+
+def _variants(figures: dict[str, Any]) -> str:
+    body = table(_HEAD, _serving_rows(figures))
+    return (
+        "## This server: INT8 and FP32, Triton and in-process\n\n"
+        f"{body}\n\n{_refusals(figures)} FP32 is the committed model with its quantisation taken out "
+        "(`benchmarks/models.py`)."
+    )
+
+
+def _peers(figures: dict[str, Any]) -> str:
+    by = figures["figures"]
+    lines = [
+        "## Against what people would write or pick",
+        "",
+        "*plain* is FastAPI, a temporary file, OpenCV, FFmpeg, librosa and PyTorch in one process; *litserve* and "
+        "*bentoml* serve the same ONNX file with the same clip pipeline, a worker for each core "
+        "([peers](../benchmarks/peers)).",
+        "",
+        table(_HEAD, _serving_rows(figures)),
+        "",
+        _refusals(figures),
+        "",
+    ]
+    mine = by["this project"]
+    rows: list[tuple[Any, ...]] = []
+    for clip in (workloads.RECORDING, workloads.ORIGINAL):
+        for peer in by:
+            if peer != "this project":
+                rows.append((clip, f"× {peer}", *_ratios(mine[clip], by[peer][clip])))
+    if workloads.SAMPLED in mine:
+        for peer in by:
+            if peer != "this project":
+                ratios = _ratios(mine[workloads.SAMPLED], by[peer][workloads.RECORDING])
+                rows.append(("sampled, against the recording", f"× {peer}", *ratios))
+    lines += [table(("clip", "this project", "throughput", "latency alone"), rows), "", _aims(figures, mine)]
+    return "\n".join(lines)
+
+
+def _ratios(mine: dict[str, Any], theirs: dict[str, Any]) -> tuple[float, float]:
+    """How many times faster: throughput saturated, and latency alone."""
+    return (
+        mine["saturated"]["per_second"] / theirs["saturated"]["per_second"],
+        theirs["alone"]["p50_ms"] / mine["alone"]["p50_ms"],
+    )
+
+
+def _aims(figures: dict[str, Any], mine: dict[str, Any]) -> str:
+    """What was aimed at, and whether it was reached."""
+    plain = figures["figures"].get("plain")
+    rows: list[tuple[Any, ...]] = []
+
+    def judge(aim: str, value: float | None, least: float) -> None:
+        met = "not measured" if value is None else "reached" if value >= least else "**missed**"
+        rows.append((aim, value, met))
+
+    if plain is not None:
+        throughput, latency = _ratios(mine[workloads.RECORDING], plain[workloads.RECORDING])
+        judge("recording: throughput ≥ 3 × plain", throughput, 3)
+        judge("recording: latency ≥ 3 × plain", latency, 3)
+        if workloads.SAMPLED in mine:
+            throughput, latency = _ratios(mine[workloads.SAMPLED], plain[workloads.RECORDING])
+            judge("sampled: throughput ≥ 9 × plain", throughput, 9)
+            judge("sampled: latency ≥ 8 × plain", latency, 8)
+    stages = results.load("stages")
+    if stages is not None:
+        floor = floor_milliseconds(stages["figures"], workloads.RECORDING)
+        judge(
+            "recording: throughput ≥ 0.85 of the floor's",
+            mine[workloads.RECORDING]["saturated"]["per_second"] * floor / 2000,
+            0.85,
+        )
+    for name, by in figures["figures"].items():
+        if name != "this project":
+            ahead = min(_ratios(mine[clip], by[clip])[0] for clip in by)
+            judge(f"throughput ahead of {name} on every clip", ahead, 1)
+    return table(("aim", "measured", ""), rows)
+
+
+def _growth(figures: dict[str, Any]) -> str:
+    clients = [
+        (clip, count, row["per_second"], row["p50_ms"], row["p95_ms"], row["refused"])
+        for clip, by in figures["clients"].items()
+        for count, row in by.items()
+    ]
+    lengths = [
+        (
+            length,
+            row["megabytes"],
+            row.get("predict"),
+            row.get("predict_cpu"),
+            row.get("timeline"),
+            row.get("timeline_cpu"),
+        )
+        for length, row in figures["length"].items()
+    ]
+    batches = [(size, row["per_clip_ms"], row["per_clip_cpu_ms"]) for size, row in figures["batch"].items()]
+    workers = [
+        (count, row["per_second"], row["p50_ms"], row["server_cpu_ms"]) for count, row in figures["workers"].items()
+    ]
+    return "\n\n".join(
+        [
+            "## Growth",
+            "Clients that never stop asking (a full queue answers 429, which is counted as refused):",
+            table(("clip", "clients", "per s", "p50 ms", "p95 ms", "refused"), clients),
+            "Length of a clip (VP8, drawn; `/predict` reads three seconds, `/predict/timeline` all), one client:",
+            table(("seconds", "MB", "predict ms", "CPU ms", "timeline ms", "CPU ms"), lengths),
+            "Clips in one `/predict/batch`, one client:",
+            table(("clips", "ms for each", "CPU ms for each"), batches),
+            "Decode workers, the recording, eight clients:",
+            table(("workers", "per s", "p50 ms", "CPU ms each"), workers),
+        ]
+    )
+
+
+def _cold(figures: dict[str, Any]) -> str:
+    rows = [(name, row["seconds"], row["megabytes"]) for name, row in figures.items()]
+    head = ("server", "seconds to the first answer", "MB after it (proportional set size)")
+    return f"## Cold start\n\n{table(head, rows)}"
+
+
+def _memory(figures: dict[str, Any]) -> str:
+    rows = figures["rows"]
+    settled = rows[max(1, len(rows) // 10) :]
+    growth = settled[-1]["megabytes"] - settled[0]["megabytes"]
+    shown = rows[:: max(1, len(rows) // 10)]
+    if shown[-1] is not rows[-1]:
+        shown.append(rows[-1])
+    body = table(("answers", "MB", "per s"), [(row["answers"], row["megabytes"], row["per_second"]) for row in shown])
+    return (
+        f"## Memory over {rows[-1]['answers']:,} answers\n\nAll processes of gateway and Triton, four clients, "
+        f"small whole clips and sampled ones by turns. From answer {settled[0]['answers']:,} on it changed "
+        f"by {growth:+.0f} MB; {figures['refused']} requests were refused or failed.\n\n{body}"
+    )
+
+
+def _guard(figures: dict[str, Any]) -> str:
+    ratio = figures["server"] / figures["floor"]
+    return (
+        "## The guard of every test run\n\n"
+        f"CPU of the whole server (in-process predictor) for a recording over CPU of bare decoding and the model: "
+        f"{ratio:.2f} ({1000 * figures['server']:.0f} over {1000 * figures['floor']:.0f} ms). "
+        f"`tests/benchmarks/test_guard.py` fails above {LIMIT}."
+    )

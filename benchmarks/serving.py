@@ -1,0 +1,129 @@
+"""Servers side by side: latency of one request alone, and throughput when eight clients never stop asking.
+
+All contenders run at once and take turns, so that a change of the machine meets all of them alike; what they cost
+while they are idle is measured, too, and reported.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from typing import Any
+
+from benchmarks import workloads
+from benchmarks.contenders import PEERS, peer
+from benchmarks.load import drive
+from benchmarks.measuring import cpu_seconds
+from benchmarks.models import make_repository, write_plain_weights
+from benchmarks.results import FOLDER
+from loadtest.payloads import Payload, ask
+from loadtest.servers import Contender, Running, ours, running
+
+CLIENTS = 8
+
+
+def measure_variants(rounds: int, seconds: float, requests: int) -> dict[str, Any]:
+    """This project's server in its variants: INT8 and FP32, in Triton and in the gateway's own process."""
+    repository = make_repository(FOLDER / "models")
+    variants = [
+        ours(f"{precision.upper()}, {predictor}", repository, model=f"emotion_{precision}", predictor=predictor)
+        for precision in ("int8", "fp32")
+        for predictor in ("triton", "onnxruntime")
+    ]
+    return compare(variants, [workloads.RECORDING, workloads.SAMPLED], rounds, seconds, requests)
+
+
+def measure_peers(rounds: int, seconds: float, requests: int) -> dict[str, Any]:
+    """This project's server against the plain design and the serving peers, with the same clips."""
+    repository = make_repository(FOLDER / "models")
+    int8 = repository / "emotion_int8" / "1" / "model.onnx"
+    plain = FOLDER / "plain.pt"
+    write_plain_weights(repository / "emotion_fp32" / "1" / "model.onnx", plain)
+    contenders = [ours("this project", repository)]
+    contenders += [peer(name, plain if name == "plain" else int8) for name in PEERS]
+    names = [workloads.RECORDING, workloads.ORIGINAL, workloads.SAMPLED]
+    return compare(contenders, names, rounds, seconds, requests)
+
+
+def compare(
+    contenders: Sequence[Contender], names: Sequence[str], rounds: int, seconds: float, requests: int
+) -> dict[str, Any]:
+    """Measure contenders by turns.
+
+    Args:
+        contenders: Who.
+        names: Workloads; one that a contender has no endpoint for is left out.
+        rounds: How often each is measured.
+        seconds: Length of a saturated measurement.
+        requests: Number of requests of a measurement alone.
+
+    Returns:
+        By contender and workload: `alone` and `saturated`, each the medians over the rounds, and `rounds` of both;
+        `answers`, the first answer of each contender to each workload; `idle_cpu`, the share of one core that each
+        takes while nobody asks.
+    """
+    probe = workloads.upload(workloads.clip(workloads.RECORDING))
+    with ExitStack() as stack:
+        servers = [
+            stack.enter_context(running(one, probe, log=FOLDER / "logs" / f"{_slug(one.name)}.log"))
+            for one in contenders
+        ]
+        payloads = {server.name: _payloads(server, names) for server in servers}
+        found: dict[str, Any] = {server.name: {} for server in servers}
+        answers = {server.name: _warm_up(server, payloads[server.name]) for server in servers}
+        idle = _idle_cpu(servers)
+        for number in range(rounds):
+            # Every other round goes backwards, so that nobody always comes after the same one.
+            for server in servers if number % 2 == 0 else servers[::-1]:
+                for name, payload in payloads[server.name].items():
+                    pid = server.pid
+                    alone = drive(server.address, [payload], clients=1, requests=requests, server_pid=pid)
+                    busy = drive(server.address, [payload], clients=CLIENTS, seconds=seconds, server_pid=pid)
+                    rows = found[server.name].setdefault(name, {"alone": [], "saturated": []})
+                    rows["alone"].append(alone.summary())
+                    rows["saturated"].append(busy.summary())
+    figures = {
+        server: {
+            name: {kind: _medians(rows) for kind, rows in kinds.items()} | {"rounds": kinds}
+            for name, kinds in by.items()
+        }
+        for server, by in found.items()
+    }
+    return {"figures": figures, "answers": answers, "idle_cpu": idle, "clients": CLIENTS}
+
+
+def _payloads(server: Running, names: Sequence[str]) -> dict[str, Payload]:
+    payloads = {name: workloads.upload(workloads.clip(name)) for name in names if name != workloads.SAMPLED}
+    if workloads.SAMPLED in names:
+        taken = workloads.sampled(server.address, workloads.clip(workloads.RECORDING))
+        if taken is not None:
+            payloads[workloads.SAMPLED] = taken
+    return payloads
+
+
+def _warm_up(server: Running, payloads: dict[str, Payload]) -> dict[str, Any]:
+    """Ask for each workload a few times at once, so that every worker has seen one; returns the first answers."""
+    answers = {}
+    for name, payload in payloads.items():
+        status, answer = ask(server.address, payload)
+        if status != 200:
+            raise RuntimeError(f"{server.name} answers {name} with {status}: {answer}")
+        answers[name] = {key: answer[key] for key in ("probs", "top1")}
+        drive(server.address, [payload], clients=CLIENTS, requests=2 * CLIENTS)
+    return answers
+
+
+def _idle_cpu(servers: Sequence[Running], seconds: float = 5.0) -> dict[str, float]:
+    before = {server.name: cpu_seconds(server.pid) for server in servers}
+    time.sleep(seconds)
+    return {server.name: (cpu_seconds(server.pid) - before[server.name]) / seconds for server in servers}
+
+
+def _medians(rows: Sequence[dict[str, float]]) -> dict[str, float]:
+    return {key: statistics.median(row[key] for row in rows) for key in rows[0]}
+
+
+def _slug(name: str) -> str:
+    return "".join(letter if letter.isalnum() else "_" for letter in name)

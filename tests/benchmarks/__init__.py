@@ -1,0 +1,1 @@
+"""The benchmarks: do they measure what they say?"""
