@@ -153,10 +153,10 @@ def frozen_samples(
         select(changed, split.training, options.views), swap_faces=cache.faces is not None, seed=options.seed
     )
     parts = {}
-    for name, part in (("validation", VALIDATION), ("test", TEST)):
-        if len(split.parts()[name]):
-            index = split.parts()[name]
-            parts[name] = FeatureSamples(kept_features(network, cache, index, part, workers=workers, bfloat16=bfloat16))
+    for name in ("validation", "test"):
+        index = split.parts()[name]
+        if len(index):
+            parts[name] = FeatureSamples(kept_features(network, cache, index, TEST, workers=workers, bfloat16=bfloat16))
     return training, parts
 
 
