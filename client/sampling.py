@@ -17,11 +17,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from preprocessing.clip import central_window, read_audio, read_video
+from preprocessing.clip import decode_window
 from preprocessing.contract import SAMPLE_RATE
-from preprocessing.errors import DamagedMediaError
-from preprocessing.limits import MediaLimits, Spending
-from preprocessing.media import open_media
 from preprocessing.video import Picture, sample_times
 
 
@@ -69,20 +66,14 @@ def sample_clip(source: bytes | Path, sampling: Sampling) -> SampledClip:
     Raises:
         MediaError: A subclass says why nothing could be read.
     """
-    spending = Spending(MediaLimits())
-    with open_media(source, spending.limits) as media:
-        start, length = central_window(media)
-        times = sample_times(start, length)
-        missing = dict(media.missing)
-        pictures = read_video(media.video, times, spending, missing)
-        sound = read_audio(media.audio, start, length, spending, missing)
-        if not pictures and sound is None:
-            raise DamagedMediaError(f"Nothing in the file could be decoded: {' '.join(missing.values())}")
-        frames = tuple(_jpeg(picture, sampling) for picture in pictures)
+    decoded = decode_window(source)
+    frames = tuple(_jpeg(picture, sampling) for picture in decoded.pictures)
+    times = sample_times(0.0, decoded.length) if frames else []
+    sound = decoded.sound
     return SampledClip(
         frames,
-        tuple(round(time - start, 6) for time in times) if frames else (),
-        None if sound is None or sound.silent else _wav(sound.waveform[: round(length * SAMPLE_RATE)]),
+        tuple(round(time, 6) for time in times),
+        None if sound is None or sound.silent else _wav(sound.waveform[: round(decoded.length * SAMPLE_RATE)]),
     )
 
 

@@ -9,8 +9,8 @@ from importlib.metadata import version
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
+from gateway.decode_worker import Perform
 from gateway.decode_worker import perform as perform_task
-from gateway.decoding import Perform
 from gateway.error_responses import install_error_handlers
 from gateway.middleware import REQUEST_ID_HEADER, RequestContextMiddleware
 from gateway.request_deadline import DEADLINE_HEADER

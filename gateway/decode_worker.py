@@ -6,28 +6,29 @@ this module imports nothing of the web side, so that a worker holds no connectio
 
 from __future__ import annotations
 
+import io
 import math
 import signal
 import sys
 import time
+import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
-from multiprocessing.synchronize import Semaphore
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
+import av
 import cv2
 import numpy as np
 from av.error import FFmpegError
 
 from gateway.errors import DecodeFailedError, DecodeMemoryError
 from preprocessing.clip import Clip, read_clip
-from preprocessing.contract import WINDOW_SAMPLES, CropMode
+from preprocessing.contract import CropMode
 from preprocessing.errors import DamagedMediaError, EmotionError
-from preprocessing.face import largest_face
 from preprocessing.limits import MediaLimits
-from preprocessing.log_mel import log_mel
 from preprocessing.sampled import read_sampled
 from preprocessing.stopwatch import measured
 from preprocessing.timeline import Timeline, read_timeline
@@ -69,35 +70,95 @@ class Performed(Generic[T]):
 
 
 @dataclass(frozen=True)
-class _State:
-    limits: WorkerLimits
+class Failed:
+    """What leaves the worker where the task raised something.
+
+    Attributes:
+        error: What it raised; the traceback travels as a note.
+    """
+
+    error: Exception
 
 
-_state: list[_State] = []
+Perform = Callable[[Task[Any], tuple[Any, ...]], Performed[Any]]
+"""How a worker runs a task; `perform` unless a test injects faults."""
+
+Work = tuple[Perform, Task[Any], tuple[Any, ...]]
+"""How, what, and with which arguments."""
+
+_limits: list[WorkerLimits] = []
 
 
-def start_worker(limits: WorkerLimits, started: Semaphore) -> None:
-    """Warm up and lock down this process; runs once in each worker before its first clip.
+def serve(pipe: Connection, limits: WorkerLimits) -> None:
+    """Run tasks, one after the other, until the other end of the pipe is closed: the whole life of a worker.
 
     Args:
-        limits: What the worker may use from now on.
-        started: Released when the worker is ready.
+        pipe: Where work comes from and results go to.
+        limits: What the worker may use.
+
+    A worker says once that it is warm, and before each task that it has taken it: from then on, its end is the
+    task's doing.
     """
     # A worker that hangs inside a codec never returns to Python, so that only the default action ends it at once.
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to all; the gateway ends its workers itself.
+    start_worker(limits)
+    pipe.send("ready")
+    while True:
+        try:
+            how, task, args = pipe.recv()
+        except (EOFError, OSError):
+            return
+        pipe.send("taken")
+        try:
+            outcome: Performed[Any] | Failed = how(task, args)
+        except Exception as error:
+            error.add_note(traceback.format_exc())
+            outcome = Failed(error.with_traceback(None))
+        del how, task, args  # Nothing of an upload outlives its answer.
+        pipe.send(outcome)
+        del outcome
+
+
+def start_worker(limits: WorkerLimits) -> None:
+    """Warm up and lock down this process.
+
+    Args:
+        limits: What the worker may use from now on.
+    """
     warm_up()
-    _state[:] = [_State(limits)]
+    read_clip(_rehearsal())  # once more in this process: a forked one owns no page of its memory yet
+    _limits[:] = [limits]
     _set_limits(limits)
-    started.release()
 
 
 @cache
 def warm_up() -> None:
-    """Load what the first clip would load: the face cascade and the mel filters."""
+    """Use once what the first clip would use: codecs, face cascade, mel filters."""
     cv2.setNumThreads(1)
+    for _ in range(2):
+        read_clip(_rehearsal())
+
+
+@cache
+def _rehearsal() -> bytes:
+    """A short clip of a slope and noise, made without touching a file."""
     rng = np.random.default_rng(0)
-    largest_face(rng.integers(0, 256, (120, 160), np.uint8))
-    log_mel(rng.uniform(-1, 1, WINDOW_SAMPLES).astype(np.float32))
+    slope = np.linspace(0, 255, 320, dtype=np.uint8)[None, :, None]
+    picture = np.ascontiguousarray(np.broadcast_to(slope, (180, 320, 3)))
+    buffer = io.BytesIO()
+    with av.open(buffer, "w", format="matroska") as container:
+        video = container.add_stream("mpeg4", rate=10)
+        video.width, video.height, video.pix_fmt = 320, 180, "yuv420p"
+        audio = container.add_stream("pcm_s16le", rate=48_000, layout="mono")
+        for _ in range(10):
+            container.mux(video.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        sound = av.AudioFrame.from_ndarray(rng.integers(-9999, 9999, (1, 48_000), np.int16), "s16", "mono")
+        sound.sample_rate = 48_000
+        container.mux(audio.encode(sound))
+        for stream in (video, audio):
+            container.mux(stream.encode(None))
+    return buffer.getvalue()
 
 
 def decode_clip(data: bytes, crop: CropMode, limits: MediaLimits) -> Clip:
@@ -125,9 +186,9 @@ def perform(task: Task[T], args: tuple[Any, ...]) -> Performed[T]:
     Raises:
         MediaError: A subclass says why the clip cannot be read.
         DecodeMemoryError: The memory limit was reached.
-        DecodeFailedError: Anything else; the traceback travels with it.
+        DecodeFailedError: Anything else.
     """
-    limits = _state[0].limits
+    limits = _limits[0]
     _allow_cpu_seconds(limits.cpu_seconds)
     begin = time.perf_counter()
     try:

@@ -1,26 +1,24 @@
 """The pool of processes that decode: a clip that crashes, hangs or hoards costs its own request and nothing else.
 
-Workers are forked from a server process that has imported the codecs already, so that a lost worker is replaced in
-well under a second.
+Each worker has a pipe of its own and is forked from a server process that has used the codecs already, so that a
+lost worker is replaced in well under a second, and its first clip is no slower than its tenth.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import multiprocessing
 import signal
 import sys
 import time
-from collections.abc import Callable
-from concurrent.futures import BrokenExecutor
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from pebble import CONSTS, ProcessExpired, ProcessPool
-
 from gateway.deadline import Deadline
-from gateway.decode_worker import Performed, Task, WorkerLimits, perform, start_worker
+from gateway.decode_process import DecodeProcess, WorkerExitedError, WorkerGoneError, worker_context
+from gateway.decode_worker import Perform, Performed, Task, Work, WorkerLimits, perform
 from gateway.errors import (
     DeadlineExceededError,
     DecodeFailedError,
@@ -36,16 +34,6 @@ from preprocessing.errors import EmotionError
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
-
-_Work = tuple[Task[Any], tuple[Any, ...]]
-
-Perform = Callable[[Task[Any], tuple[Any, ...]], Performed[Any]]
-
-# pebble holds the channel of all workers while it waits for one to end: keep that short.
-CONSTS.term_timeout = 0.2
-CONSTS.sleep_unit = 0.02
-# A worker that is killed while it holds the channel never gives it back; the others end after this, and are replaced.
-CONSTS.channel_lock_timeout = 2
 
 
 @dataclass(frozen=True)
@@ -82,16 +70,14 @@ class DecodePool:
         self._settings = settings
         self._metrics = metrics
         self._perform = perform
-        self._limits = WorkerLimits(settings.decode_memory, settings.decode_cpu_seconds, settings.decode_open_files)
-        self._context = multiprocessing.get_context("spawn" if sys.platform == "win32" else "forkserver")
-        if sys.platform != "win32":
-            self._context.set_forkserver_preload(["gateway.decode_warmup"])
+        limits = WorkerLimits(settings.decode_memory, settings.decode_cpu_seconds, settings.decode_open_files)
+        context = worker_context()
+        self._workers = [DecodeProcess(context, limits) for _ in range(settings.decode_workers)]
+        self._idle: asyncio.LifoQueue[DecodeProcess] = asyncio.LifoQueue()
+        self._reviving: set[asyncio.Task[None]] = set()
+        self._threads = ThreadPoolExecutor(settings.decode_workers, "decode")
         self.capacity = settings.decode_workers + settings.decode_queue
         self.admitted = 0
-        self._free_workers = asyncio.Semaphore(settings.decode_workers)
-        self._started = self._context.Semaphore(0)
-        self._replacing = asyncio.Lock()
-        self._generation: _Generation
 
     async def start(self) -> None:
         """Start the workers and wait until each is warm.
@@ -99,15 +85,29 @@ class DecodePool:
         Raises:
             DecodeWorkerLostError: They did not start in time.
         """
-        self._generation = self._new_generation()
-        await asyncio.to_thread(self._wait_for_start)
+        timeout = self._settings.decode_start_timeout
+        begun = [self._in_thread(worker.start, timeout) for worker in self._workers]
+        outcomes = await asyncio.gather(*begun, return_exceptions=True)
+        started = [outcome for outcome in outcomes if outcome is None]
+        if len(started) < len(self._workers):
+            await self.stop()
+            raise DecodeWorkerLostError(
+                f"Of the {len(self._workers)} processes that decode clips, {len(started)} started within {timeout:g} s."
+            )
+        for worker in self._workers:
+            self._idle.put_nowait(worker)
 
     async def stop(self) -> None:
         """End all workers."""
-        await asyncio.to_thread(_stop, self._generation.pool)
+        for task in self._reviving:
+            task.cancel()
+        for worker in self._workers:
+            worker.kill()
+        await asyncio.gather(*(self._in_thread(worker.stop) for worker in self._workers))
+        self._threads.shutdown()
 
     def check_capacity(self) -> None:
-        """Refuse early what `decode` would refuse.
+        """Refuse early what `run` would refuse.
 
         Raises:
             OverloadedError: As many clips are waiting as may.
@@ -141,63 +141,72 @@ class DecodePool:
         self.admitted += 1
         try:
             with span("decode"):
-                done = await self._run((task, args), deadline, timeout or self._settings.decode_timeout)
+                done = await self._run((self._perform, task, args), deadline, timeout or self._settings.decode_timeout)
         finally:
             self.admitted -= 1
         self._metrics.observe_stages(done.parts)
         return DecodeResult(done.value, done.seconds, time.perf_counter() - begin - done.seconds)
 
-    async def _run(self, work: _Work, deadline: Deadline, timeout: float) -> Performed[Any]:
+    async def _run(self, work: Work, deadline: Deadline, timeout: float) -> Performed[Any]:
         try:
-            # Clips wait here and not inside pebble, where giving up on a clip that waits would cost a worker.
-            async with asyncio.timeout(deadline.remaining()), self._free_workers:
-                while True:
-                    generation = self._generation
-                    try:
-                        return await self._run_in(generation, work, deadline, timeout)
-                    except _PoolBrokenError:
-                        await asyncio.shield(self._replace(generation))
+            async with asyncio.timeout(deadline.remaining()):
+                for _ in range(len(self._workers) + 1):
+                    worker = await self._idle.get()
+                    with suppress(WorkerGoneError):  # It was lost while idle: the work waits for another.
+                        return await self._run_in(worker, work, deadline, timeout)
         except TimeoutError:
             raise DeadlineExceededError(
                 f"The clip was not decoded within {deadline.seconds:g} s, the limit for a whole request; "
                 "the server is busy."
             ) from None
+        except WorkerExitedError as error:
+            raise self._explain_exit(error.code) from None
+        except DecodeFailedError:
+            logger.exception("decoding failed in an unforeseen way")
+            raise
+        raise DecodeWorkerLostError("The clip could not be handed to a process that decodes.")
 
-    async def _run_in(self, generation: _Generation, work: _Work, deadline: Deadline, timeout: float) -> Performed[Any]:
+    async def _run_in(self, worker: DecodeProcess, work: Work, deadline: Deadline, timeout: float) -> Performed[Any]:
+        """Run work in a worker, and see to it that the worker, or another in its place, becomes idle again."""
         limit = deadline.within(timeout)
+        running = self._in_thread(worker.run, work, limit.remaining())
         try:
-            future = generation.pool.schedule(self._perform, args=work, timeout=limit.remaining())
-        except RuntimeError as error:
-            raise _PoolBrokenError from error
-        result: asyncio.Future[Performed[Any]] = asyncio.wrap_future(future)
-        try:
-            # A pool that ends forgets the clips that no worker has taken yet.
-            awaited: set[asyncio.Future[Any]] = {result, generation.ended}
-            await asyncio.wait(awaited, return_when=asyncio.FIRST_COMPLETED)
-            failure = result.exception() if result.done() else _PoolBrokenError()
-            if failure is None:
-                return result.result()
-            if isinstance(failure, TimeoutError) and not deadline.remaining():
-                raise failure  # it was the request's limit, and not the clip's
-            raise self._explain(failure, generation, timeout)
+            done: Performed[Any] = await asyncio.shield(running)
+        except TimeoutError:
+            if limit is deadline:
+                raise
+            raise DecodeTimeoutError(
+                f"The clip was not decoded within {timeout:g} s, the limit for one clip."
+            ) from None
+        except asyncio.CancelledError:
+            worker.kill()  # Whoever gives up ends the worker's work, too.
+            raise
         finally:
-            result.cancel()  # Whoever gives up ends the worker's work, too.
+            if running.done() and worker.alive and worker.finished < self._settings.decode_recycle_after:
+                self._idle.put_nowait(worker)
+            else:
+                reviving = asyncio.create_task(self._revive(worker, running))
+                self._reviving.add(reviving)
+                reviving.add_done_callback(self._reviving.discard)
+        return done
 
-    def _explain(self, error: BaseException, generation: _Generation, timeout: float) -> BaseException:
-        """The error that is ours for one that came out of the pool."""
-        if isinstance(error, DecodeFailedError):
-            logger.error("decoding failed in an unforeseen way", exc_info=error)
-        if isinstance(error, (EmotionError, _PoolBrokenError)):
-            return error
-        if isinstance(error, TimeoutError):
-            return DecodeTimeoutError(f"The clip was not decoded within {timeout:g} s, the limit for one clip.")
-        if isinstance(error, ProcessExpired):
-            return self._explain_exit(error.exitcode or 0)
-        # The task itself raises nothing else: this is a pool that broke, or was cut off while it took the clip.
-        if isinstance(error, BrokenExecutor) or generation is not self._generation or not generation.pool.active:
-            return _PoolBrokenError()
-        logger.error("the decode pool failed", exc_info=error)
-        return DecodeWorkerLostError("The clip could not be handed to a process that decodes.")
+    async def _revive(self, worker: DecodeProcess, running: asyncio.Future[Any]) -> None:
+        """Start a fresh process in place of one that ended, or that has done its share."""
+        await asyncio.gather(running, return_exceptions=True)
+        pause = 0.01
+        while True:
+            try:
+                await self._in_thread(worker.start, self._settings.decode_start_timeout)
+            except (WorkerGoneError, OSError):
+                logger.exception("a process that decodes could not be started; trying again")
+                await asyncio.sleep(pause)
+                pause = min(1.0, 2 * pause)
+            else:
+                self._idle.put_nowait(worker)
+                return
+
+    def _in_thread(self, function: Any, *args: Any) -> asyncio.Future[Any]:  # noqa: ANN401 (as run_in_executor)
+        return asyncio.get_running_loop().run_in_executor(self._threads, function, *args)
 
     def _explain_exit(self, code: int) -> EmotionError:
         """The error for a worker that ended with a clip."""
@@ -207,70 +216,6 @@ class DecodePool:
             )
         logger.error("decode worker lost", extra={"exit_code": code})
         return DecodeWorkerLostError(f"The process that decoded the clip was ended by {_cause(code)}.")
-
-    async def repair(self) -> None:
-        """Start new workers where all died while idle, which pebble takes for the end of the pool."""
-        generation = self._generation
-        if not generation.pool.active:
-            await asyncio.shield(self._replace(generation))
-
-    async def _replace(self, broken: _Generation) -> None:
-        """Start a new pool in place of a broken one, unless another request has done so."""
-        async with self._replacing:
-            if self._generation is not broken:
-                return
-            logger.error("decode workers were lost while idle; starting new ones")
-            await asyncio.to_thread(_stop, broken.pool)
-            self._generation = self._new_generation()
-            broken.ended.set_result(None)
-            await asyncio.to_thread(lambda: self._generation.pool.active)
-
-    def _new_generation(self) -> _Generation:
-        settings = self._settings
-        pool = ProcessPool(
-            max_workers=settings.decode_workers,
-            max_tasks=settings.decode_recycle_after,
-            initializer=start_worker,
-            initargs=(self._limits, self._started),
-            context=self._context,
-        )
-        return _Generation(pool, asyncio.get_running_loop().create_future())
-
-    def _wait_for_start(self) -> None:
-        settings = self._settings
-        pool = self._generation.pool
-        deadline = Deadline.after(settings.decode_start_timeout)
-        started = 0
-        while started < settings.decode_workers:
-            if not pool.active or not self._started.acquire(timeout=deadline.remaining()):
-                _stop(pool)
-                raise DecodeWorkerLostError(
-                    f"Of the {settings.decode_workers} processes that decode clips, {started} started within "
-                    f"{deadline.seconds:g} s."
-                )
-            started += 1
-
-
-@dataclass(frozen=True)
-class _Generation:
-    """One pebble pool, replaced by another where it broke.
-
-    Attributes:
-        pool: The pool; asking whether it is active starts it.
-        ended: Done when the pool was replaced.
-    """
-
-    pool: ProcessPool
-    ended: asyncio.Future[None]
-
-
-class _PoolBrokenError(Exception):
-    """The pool can take no more clips, through no fault of this one."""
-
-
-def _stop(pool: ProcessPool) -> None:
-    pool.stop()
-    pool.join()
 
 
 def _cause(exit_code: int) -> str:

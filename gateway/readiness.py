@@ -13,7 +13,6 @@ import time
 import numpy as np
 
 from gateway.deadline import Deadline
-from gateway.decoding import DecodePool
 from gateway.errors import NotReadyError
 from gateway.predictors import DEFAULT_CHOICE, Prediction, Predictor
 from gateway.predictors.base import random_tensors
@@ -26,17 +25,15 @@ logger = logging.getLogger(__name__)
 class Readiness:
     """Remembers the last answer of the model, and asks for one where there is none."""
 
-    def __init__(self, settings: Settings, predictor: Predictor, pool: DecodePool) -> None:
+    def __init__(self, settings: Settings, predictor: Predictor) -> None:
         """Know nothing yet.
 
         Args:
             settings: Interval of probes and age at which an answer counts no more.
             predictor: What is probed.
-            pool: Repaired along the way, where idle workers were lost.
         """
         self._settings = settings
         self._predictor = predictor
-        self._pool = pool
         self._random = np.random.default_rng()
         self._last: tuple[float, Prediction] | None = None
         self._reason = "The model has not answered yet."
@@ -96,7 +93,6 @@ class Readiness:
     async def _probe(self) -> None:
         deadline = Deadline.after(self._settings.inference_timeout)
         try:
-            await self._pool.repair()
             model = await self._predictor.describe(DEFAULT_CHOICE, deadline)
             self.answered(await self._predictor.predict(random_tensors(self._random), model, deadline))
         except EmotionError as error:

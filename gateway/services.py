@@ -10,7 +10,8 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
-from gateway.decoding import DecodePool, Perform
+from gateway.decode_worker import Perform
+from gateway.decoding import DecodePool
 from gateway.explanation import Explainer
 from gateway.exposure import check_exposure
 from gateway.keys import KeyRing
@@ -93,7 +94,7 @@ def make_services(settings: Settings, perform: Perform) -> Services:
     metrics = Metrics()
     pool = DecodePool(settings, metrics, perform)
     predictor = make_predictor(settings)
-    readiness = Readiness(settings, predictor, pool)
+    readiness = Readiness(settings, predictor)
     upload_memory = UploadMemory(settings.upload_memory)
     rate_limits = RateLimits(settings)
     explainer = Explainer(settings, metrics)

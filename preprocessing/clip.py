@@ -49,12 +49,35 @@ class Clip:
         }
 
 
+@dataclass(frozen=True)
+class DecodedWindow:
+    """The three seconds at the centre of a clip, decoded and not yet cut to the contract's tensors.
+
+    Attributes:
+        pictures: Eight pictures in order; none where video is missing.
+        sound: The sound; None where audio is missing.
+        start: Start of the window in presentation time, in seconds.
+        length: Length of what the clip has of the window, in seconds, at most the contract's.
+        container: FFmpeg's name of the container.
+        duration: From the first to the last presentation time, in seconds.
+        video: The video track that was used, if any.
+        audio: The audio track that was used, if any.
+        missing: For each modality that is missing, why, as a sentence.
+    """
+
+    pictures: list[Picture]
+    sound: Sound | None
+    start: float
+    length: float
+    container: str
+    duration: float
+    video: VideoTrack | None
+    audio: AudioTrack | None
+    missing: dict[str, str]
+
+
 def read_clip(source: bytes | Path, *, crop: CropMode = "face", limits: MediaLimits | None = None) -> Clip:
     """Decode the three seconds at the centre of a clip into the tensors of the contract.
-
-    The window is centred on the time that both tracks share, and reaches beyond it where that is shorter than the
-    window. A clip shorter than the window is read whole: its frames come from the midpoints of eight equal parts
-    of what there is, and its audio is padded at the end.
 
     Args:
         source: The file's bytes or its path.
@@ -67,23 +90,57 @@ def read_clip(source: bytes | Path, *, crop: CropMode = "face", limits: MediaLim
     Raises:
         MediaError: A subclass says why nothing could be read.
     """
+    decoded = decode_window(source, limits=limits)
+    window = make_window(
+        decoded.pictures,
+        decoded.sound,
+        start=decoded.start,
+        length=decoded.length,
+        crop=crop,
+        missing=decoded.missing,
+    )
+    return make_clip(
+        window,
+        decoded.sound,
+        container=decoded.container,
+        duration=decoded.duration,
+        video=decoded.video,
+        audio=decoded.audio,
+    )
+
+
+def decode_window(source: bytes | Path, *, limits: MediaLimits | None = None) -> DecodedWindow:
+    """Decode what the three seconds at the centre of a clip show and sound like.
+
+    The window is centred on the time that both tracks share, and reaches beyond it where that is shorter than the
+    window. A clip shorter than the window is read whole: its frames come from the midpoints of eight equal parts
+    of what there is, and its audio is padded at the end.
+
+    Args:
+        source: The file's bytes or its path.
+        limits: How much is decoded at most; the defaults of `MediaLimits` where None.
+
+    Raises:
+        MediaError: A subclass says why nothing could be read.
+    """
     spending = Spending(limits or MediaLimits())
     with open_media(source, spending.limits) as media:
         start, length = central_window(media)
         missing = dict(media.missing)
-        pictures = read_video(media.video, sample_times(start, length), spending, missing)
+        pictures = _read_video(media.video, sample_times(start, length), spending, missing)
         sound = read_audio(media.audio, start, length, spending, missing)
         if not pictures and sound is None:
             raise DamagedMediaError(f"Nothing in the file could be decoded: {' '.join(missing.values())}")
-        sound = None if sound is None else sound.window(0, length)
-        window = make_window(pictures, sound, start=start, length=length, crop=crop, missing=missing)
-        return make_clip(
-            window,
-            sound,
-            container=media.container,
-            duration=media.end - media.start,
-            video=describe_video(media.video, pictures[0]) if media.video and pictures else None,
-            audio=describe_audio(media.audio) if media.audio and sound else None,
+        return DecodedWindow(
+            pictures,
+            None if sound is None else sound.window(0, length),
+            start,
+            length,
+            media.container,
+            media.end - media.start,
+            describe_video(media.video, pictures[0]) if media.video and pictures else None,
+            describe_audio(media.audio) if media.audio and sound else None,
+            missing,
         )
 
 
@@ -125,7 +182,7 @@ def make_clip(
     )
 
 
-def read_video(track: Track | None, times: list[float], spending: Spending, missing: dict[str, str]) -> list[Picture]:
+def _read_video(track: Track | None, times: list[float], spending: Spending, missing: dict[str, str]) -> list[Picture]:
     """The frames on display at given times, or none, with the reason added to `missing`."""
     if track is None:
         return []

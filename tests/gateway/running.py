@@ -17,8 +17,8 @@ import uvicorn
 from fastapi import FastAPI
 
 from gateway.app import create_app
+from gateway.decode_worker import Perform
 from gateway.decode_worker import perform as perform_task
-from gateway.decoding import Perform
 from gateway.server import server_config
 from gateway.services import Services
 from gateway.settings import Settings

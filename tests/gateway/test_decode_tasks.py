@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from gateway.deadline import Deadline
-from gateway.decode_worker import decode_clip, decode_sampled, decode_timeline, perform
-from gateway.decoding import DecodePool, Perform
+from gateway.decode_worker import Perform, decode_clip, decode_sampled, decode_timeline, perform
+from gateway.decoding import DecodePool
 from gateway.errors import DeadlineExceededError, DecodeTimeoutError, DecodeWorkerLostError
 from gateway.metrics import Metrics
 from preprocessing.clip import read_clip
