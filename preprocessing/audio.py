@@ -92,7 +92,7 @@ def read_sound(track: Track, start: float, length: float, spending: Spending) ->
     cursor = 0
     spans: list[tuple[int, int]] = []
     for time, frame in _decode(track, start - _PREROLL_SECONDS, start + length):
-        spending.add_samples(frame.samples * len(frame.layout.channels))
+        spending.add_samples(frame.samples * frame.layout.nb_channels)
         expected = round((time - start) * frame.sample_rate)
         if native is None:
             rate = frame.sample_rate
@@ -127,10 +127,13 @@ def _decode(track: Track, start: float, end: float) -> Iterator[tuple[float, Aud
 def _mono(frame: AudioFrame) -> FloatArray:
     """Mean of the channels [samples], in [-1, 1]."""
     array = frame.to_ndarray()
+    channels = frame.layout.nb_channels
     if not frame.format.is_planar:
-        array = array.reshape(-1, len(frame.layout.channels)).T
-    mean = array.mean(axis=0, dtype=np.float64)
+        array = array.reshape(-1, channels).T
     name = frame.format.name.removesuffix("p")
+    if channels == 1 and name == "flt":
+        return np.asarray(array[0], np.float32)
+    mean = array.mean(axis=0, dtype=np.float64)
     if name == "u8":
         mean -= _INTEGER_SCALE[name]
     return np.asarray(mean / _INTEGER_SCALE.get(name, 1.0), np.float32)

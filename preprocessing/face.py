@@ -27,6 +27,17 @@ _DETECTION_SIDE: Final = 320
 _SMALLEST_FACE: Final = 0.1
 """Smallest face looked for, as a fraction of the frame's shorter side."""
 
+_SCALE: Final = 1.2
+"""Ratio of the sizes that the detector looks for one after the other."""
+
+_LADDER: Final = (0.32, 0.18)
+"""Sizes, as fractions of the shorter side, down to which is looked first: large faces are found in a fraction of the
+time that small ones take, and where there is one, no smaller one is asked for."""
+
+_MARGIN: Final = _SCALE**2
+"""A face is trusted where the detector's neighbouring sizes were looked for, too: the answer is then that of a search
+for all sizes."""
+
 
 @dataclass(frozen=True)
 class FaceBox:
@@ -91,8 +102,19 @@ def largest_face(grey: np.ndarray) -> tuple[int, int, int, int] | None:
     Returns:
         Left, top, width and height in pixels, or None.
     """
-    smallest = max(20, round(min(grey.shape) * _SMALLEST_FACE))
-    found = _cascade().detectMultiScale(grey, scaleFactor=1.2, minNeighbors=3, minSize=(smallest, smallest))
+    shorter = min(grey.shape)
+    smallest = max(20, round(shorter * _SMALLEST_FACE))
+    for fraction in _LADDER:
+        at_least = round(shorter * fraction)
+        if at_least > smallest:
+            box = _largest(grey, at_least)
+            if box is not None and box[2] > at_least * _MARGIN:
+                return box
+    return _largest(grey, smallest)
+
+
+def _largest(grey: np.ndarray, smallest: int) -> tuple[int, int, int, int] | None:
+    found = _cascade().detectMultiScale(grey, scaleFactor=_SCALE, minNeighbors=3, minSize=(smallest, smallest))
     if len(found) == 0:
         return None
     left, top, width, height = max(found, key=lambda box: int(box[2]) * int(box[3]))

@@ -10,7 +10,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import cv2
 import numpy as np
@@ -24,6 +24,9 @@ from preprocessing.limits import Spending
 from preprocessing.media import Track, packet_time
 
 UInt8Array = npt.NDArray[np.uint8]
+
+_PLANAR_420: Final = ("yuv420p", "yuvj420p")
+"""What nearly all cameras and browsers record."""
 
 
 @dataclass(frozen=True)
@@ -68,9 +71,33 @@ class Picture:
         """Height of the upright frame, in pixels."""
         return self.frame.width if self.quarter_turns % 2 else self.frame.height
 
-    def rgb(self) -> UInt8Array:
-        """The upright frame, uint8 [height, width, 3] RGB."""
-        return np.rot90(self.frame.to_ndarray(format="rgb24"), self.quarter_turns)
+    def rgb(self, region: Square | None = None) -> UInt8Array:
+        """The upright frame or a region of it, uint8 [height, width, 3] RGB.
+
+        Only the region is converted: most of a frame is not face.
+        """
+        if region is None:
+            return np.rot90(self.frame.to_ndarray(format="rgb24"), self.quarter_turns)
+        left, top, size = self._stored(region)
+        part = cut_planes(self.frame, left, top, size)
+        if part is None:
+            part, inner_left, inner_top = self.frame, left, top
+        else:
+            inner_left, inner_top = left % 2, top % 2
+        array = part.to_ndarray(format="rgb24")[inner_top : inner_top + size, inner_left : inner_left + size]
+        return np.rot90(array, self.quarter_turns)
+
+    def _stored(self, region: Square) -> tuple[int, int, int]:
+        """Left, top and size of a region of the upright frame in the frame as it is stored."""
+        right = self.width - region.left - region.size
+        below = self.height - region.top - region.size
+        left, top = {
+            0: (region.left, region.top),
+            1: (below, region.left),
+            2: (right, below),
+            3: (region.top, right),
+        }[self.quarter_turns]
+        return left, top, region.size
 
     def reduced(self, pixels: int) -> Picture:
         """This picture, or a smaller one where it has more pixels than that."""
@@ -103,13 +130,38 @@ class Picture:
         Returns:
             uint8 [112, 112, 3] RGB.
         """
-        part = self.rgb()
-        if region is not None:
-            part = part[region.top : region.top + region.size, region.left : region.left + region.size]
+        part = self.rgb(region)
         shrinking = min(part.shape[:2]) >= FRAME_SIZE
         interpolation = cv2.INTER_AREA if shrinking else cv2.INTER_LINEAR
         resized = cv2.resize(np.ascontiguousarray(part), (FRAME_SIZE, FRAME_SIZE), interpolation=interpolation)
         return np.asarray(resized, np.uint8)
+
+
+def cut_planes(frame: VideoFrame, left: int, top: int, size: int) -> VideoFrame | None:
+    """The smallest part of a frame that holds a square and begins and ends with a whole chroma sample.
+
+    Args:
+        frame: The frame.
+        left: Left edge of the square, in pixels.
+        top: Upper edge.
+        size: Width and height.
+
+    Returns:
+        A frame whose pixels equal those of the whole; None where its format is not 8 bits with 4:2:0 chroma, or the
+        part would reach beyond an edge.
+    """
+    begin_x, begin_y = left & ~1, top & ~1
+    end_x, end_y = (left + size + 1) & ~1, (top + size + 1) & ~1
+    if frame.format.name not in _PLANAR_420 or end_x > frame.width or end_y > frame.height:
+        return None
+    planes = []
+    for plane, shift in zip(frame.planes, (0, 1, 1), strict=True):
+        rows = np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size)
+        planes.append(rows[begin_y >> shift : end_y >> shift, begin_x >> shift : end_x >> shift])
+    packed = np.concatenate([plane.ravel() for plane in planes]).reshape(-1, end_x - begin_x)
+    part = VideoFrame.from_ndarray(packed, format=frame.format.name)
+    part.colorspace, part.color_range = frame.colorspace, frame.color_range
+    return part
 
 
 def sample_times(start: float, length: float) -> list[float]:
@@ -141,7 +193,7 @@ def read_pictures(track: Track, times: Sequence[float], spending: Spending) -> I
     """
     given = 0
     shown: VideoFrame | None = None
-    for frame in _decode(track, times[0]):
+    for frame in _decode(track, times):
         spending.add_frame(frame.width, frame.height)
         while shown is not None and times[given] < frame.time:
             yield Picture.of(shown)
@@ -160,11 +212,17 @@ def frame_rate(track: Track) -> float | None:
     return len(track.packets) / length if length > 0 else None
 
 
-def _decode(track: Track, first_time: float) -> Iterator[VideoFrame]:
-    """Decoded frames in order of presentation, from the key frame before `first_time` on."""
+def _decode(track: Track, times: Sequence[float]) -> Iterator[VideoFrame]:
+    """Decoded frames in order of presentation, from the key frame before the first time on.
+
+    Frames that are on display at none of the times are left out where no other frame refers to them.
+    """
     context = track.stream.codec_context
     context.thread_count = 1
-    for packet in _from_key_frame(track.packets, first_time):
+    packets = _from_key_frame(track.packets, times[0])
+    wanted = _on_display(packets, times)
+    for index, packet in enumerate(packets):
+        context.skip_frame = "DEFAULT" if wanted is None or index in wanted else "NONREF"
         try:
             yield from _with_time(context.decode(packet))
         except FFmpegError:
@@ -173,6 +231,15 @@ def _decode(track: Track, first_time: float) -> Iterator[VideoFrame]:
         yield from _with_time(context.decode(None))
     except FFmpegError:
         return
+
+
+def _on_display(packets: Sequence[Packet[Any]], times: Sequence[float]) -> set[int] | None:
+    """Indexes of the packets on display at given times; None where packets do not say when they are presented."""
+    if any(packet.pts is None for packet in packets):
+        return None
+    presented = sorted((packet_time(packet), index) for index, packet in enumerate(packets))
+    moments = [moment for moment, _ in presented]
+    return {presented[max(0, bisect_right(moments, time) - 1)][1] for time in times}
 
 
 def _from_key_frame(packets: Sequence[Packet[Any]], first_time: float) -> Sequence[Packet[Any]]:
