@@ -11,7 +11,7 @@ PIN = .venv/bin/uv pip compile --quiet --no-annotate --no-header --python-versio
 # The Triton wheel exists for Linux on x86-64 only; elsewhere the gateway runs the model in its own process.
 TRITON_ENVIRONMENT := $(if $(filter Linux-x86_64,$(shell uname -sm | tr ' ' -)),.venv-triton/.installed)
 
-.PHONY: help run test soak fuzz-api test-containers check-manifests sbom train-environment sweep lint format lock lighthouse
+.PHONY: help run test fuzz bench-decode soak fuzz-api test-containers check-manifests sbom train-environment sweep lint format lock lighthouse
 .PHONY: page-pictures loadtest bench clean
 
 help:  ## Show this help
@@ -63,6 +63,12 @@ peers: $(PEERS:%=.venv-peer-%/.installed)  ## Install the servers that benchmark
 	$(PYTHON) -m venv .venv-peer-$*
 	.venv-peer-$*/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
 	touch $@
+
+fuzz: .venv/.development  ## Send 10,000 mutated files through the decode workers
+	.venv/bin/python -m tests.fuzz $(ARGS)
+
+bench-decode: .venv/.development  ## Measure decoding on the clips below EMO_DATA against the bare codec and others
+	.venv/bin/python -m benchmarks.decode "$(EMO_DATA)/clips" $(ARGS)
 
 train-environment: .venv/.training  ## Install what training and exporting need
 

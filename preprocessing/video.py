@@ -156,7 +156,7 @@ def cut_planes(frame: VideoFrame, left: int, top: int, size: int) -> VideoFrame 
         return None
     planes = []
     for plane, shift in zip(frame.planes, (0, 1, 1), strict=True):
-        rows = np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size)
+        rows = np.frombuffer(memoryview(plane), np.uint8).reshape(plane.height, plane.line_size)
         planes.append(rows[begin_y >> shift : end_y >> shift, begin_x >> shift : end_x >> shift])
     packed = np.concatenate([plane.ravel() for plane in planes]).reshape(-1, end_x - begin_x)
     part = VideoFrame.from_ndarray(packed, format=frame.format.name)

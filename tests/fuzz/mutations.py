@@ -49,21 +49,21 @@ def mutant(files: list[bytes], random: np.random.Generator) -> bytes:
 def _position(length: int, random: np.random.Generator) -> int:
     """A place in a file; in half of the cases among the first or last 2 KiB, where headers and indexes lie."""
     near = int(min(length, random.integers(1, 2049)))
-    return int(random.choice([random.integers(0, max(1, length)), near - 1, max(0, length - near)]))
+    return (int(random.integers(0, max(1, length))), near - 1, max(0, length - near))[int(random.integers(3))]
 
 
 def _flip_bits(data: bytes, _: list[bytes], random: np.random.Generator) -> bytes:
     changed = bytearray(data)
-    for _ in range(int(random.integers(1, 40))):
+    for _bit in range(int(random.integers(1, 40))):
         changed[_position(len(changed), random)] ^= 1 << int(random.integers(8))
     return bytes(changed)
 
 
 def _set_bytes(data: bytes, _: list[bytes], random: np.random.Generator) -> bytes:
     changed = bytearray(data)
-    for _ in range(int(random.integers(1, 12))):
+    for _place in range(int(random.integers(1, 12))):
         begin = _position(len(changed), random)
-        value = int(random.choice([*BOUNDARIES, random.integers(256)]))
+        value = (*BOUNDARIES, int(random.integers(256)))[int(random.integers(len(BOUNDARIES) + 1))]
         length = int(random.choice([1, 2, 4, 8]))
         changed[begin : begin + length] = bytes([value]) * min(length, len(changed) - begin)
     return bytes(changed)

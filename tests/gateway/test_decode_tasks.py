@@ -120,3 +120,46 @@ def test_every_error_of_media_survives_the_way_out_of_a_worker() -> None:
         if kind.__module__.startswith("preprocessing"):
             error = pickle.loads(pickle.dumps(kind("The clip is odd.")))  # noqa: S301 (written a moment ago)
             assert (type(error), error.message) == (kind, "The clip is odd.")
+
+
+def test_first_clip_of_a_new_worker_is_not_slower_than_its_tenth(clip: bytes) -> None:
+    firsts, tenths = [], []
+
+    async def work(pool: DecodePool) -> None:
+        for _ in range(5):
+            times = [(await pool.run(decode_clip, clip, "face", LIMITS, deadline=PATIENT)).seconds for _ in range(10)]
+            firsts.append(times[0])
+            tenths.append(times[9])
+
+    in_pool(work, decode_recycle_after=10)
+    assert min(firsts) < 2.5 * min(tenths)
+
+
+def test_work_for_a_worker_that_was_lost_while_idle_goes_to_its_successor(clip: bytes) -> None:
+    async def work(pool: DecodePool) -> None:
+        for _ in range(5):
+            for worker in pool._workers:
+                worker.kill()
+            results = [pool.run(decode_clip, clip, "face", LIMITS, deadline=PATIENT) for _ in range(4)]
+            assert all(result.value.present.all() for result in await asyncio.gather(*results))
+
+    in_pool(work, decode_workers=3)
+
+
+def test_a_worker_killed_while_it_sends_its_result_delays_nobody_else(clip: bytes) -> None:
+    async def work(pool: DecodePool) -> None:
+        lost = 0
+        for number in range(20):
+            running = asyncio.create_task(pool.run(decode_clip, clip, "face", LIMITS, deadline=PATIENT))
+            await asyncio.sleep(0.005 * number)  # at any stage of the work: that is the point
+            for worker in pool._workers:
+                worker.kill()
+            try:
+                await running
+            except DecodeWorkerLostError:
+                lost += 1
+            result = await pool.run(decode_clip, clip, "face", LIMITS, deadline=PATIENT)
+            assert result.value.present.all()
+        assert lost > 0
+
+    in_pool(work)

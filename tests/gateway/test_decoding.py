@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from tests.gateway import faults
-from tests.gateway.running import running_gateway, settings_for_tests, wait_until
+from tests.gateway.running import gateway_process, running_gateway, settings_for_tests, wait_until
 
 MEBIBYTE = 2**20
 
@@ -180,3 +180,22 @@ def test_workers_limits_are_set(clip: bytes) -> None:
         assert worker.rlimit(psutil.RLIMIT_CORE) == (0, 0)
         assert worker.rlimit(psutil.RLIMIT_FSIZE) == (0, 0)
         assert worker.rlimit(psutil.RLIMIT_AS)[0] < 4 * 2**30
+
+
+@pytest.mark.skipif(not Path("/proc/self/io").exists(), reason="only Linux counts what a process writes")
+def test_nothing_of_an_upload_is_written_to_a_disk_and_nothing_remains(clip: bytes, tmp_path: Path) -> None:
+    large = clip + bytes(20 * MEBIBYTE)
+    cut_off = large[: len(clip) // 2]
+    with gateway_process("--mock", "--decode-workers", "1", TMPDIR=str(tmp_path)) as (process, gateway):
+        server = psutil.Process(process.pid)
+        assert send(gateway, clip).status_code == 200
+        family = [server, *server.children(recursive=True)]
+        before = {each.pid: each.io_counters().write_bytes for each in family}
+        for data in (large, cut_off, b"a letter" * MEBIBYTE):
+            assert send(gateway, data).status_code in {200, 422}
+        written = sum(each.io_counters().write_bytes - before[each.pid] for each in family)
+        assert written < MEBIBYTE
+        for each in family:
+            opened = [Path(file.path) for file in each.open_files()]
+            assert [path for path in opened if path.is_relative_to(tmp_path) or "shm" in path.parts] == []
+        assert [path for path in tmp_path.rglob("*") if path.is_file()] == []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
@@ -26,6 +26,7 @@ class Drawn:
         frame_times: Presentation times in milliseconds; frame i shows `drawing(i)`, counted from `first_drawing`;
             after 100 of them they repeat.
         first_drawing: Which drawing the first frame shows.
+        picture: What frame i shows, given i, width and height; `drawing` where None.
         width: Frame width in pixels.
         height: Frame height in pixels.
         sample_rate: Audio samples per second.
@@ -42,6 +43,7 @@ class Drawn:
     audio_codec: str | None = "pcm_s16le"
     frame_times: Sequence[int] = field(default_factory=lambda: range(0, 3000, 40))
     first_drawing: int = 0
+    picture: Callable[[int, int, int], npt.NDArray[np.uint8]] | None = None
     width: int = 160
     height: int = 120
     sample_rate: int = 48_000
@@ -102,7 +104,8 @@ def draw(**changes: Any) -> bytes:
 
 def _draw_video(container: Any, stream: Any, clip: Drawn) -> None:
     for index, time in enumerate(clip.frame_times, clip.first_drawing):
-        frame = av.VideoFrame.from_ndarray(drawing(index % 100, clip.width, clip.height), format="rgb24")
+        picture = (clip.picture or drawing)(index % 100, clip.width, clip.height)
+        frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
         frame.pts, frame.time_base = int(time), Fraction(1, 1000)
         container.mux(stream.encode(frame))
     container.mux(stream.encode(None))
