@@ -42,11 +42,9 @@ def read_slowly(data: bytes, *, turns: int = 0, square: tuple[int, int, int] | N
         square: Left, top and size of the crop; the centre square where None.
     """
     frames, ends = _all_frames(data)
-    sound, rate, sound_start = _whole_sound(data)
-    starts = [each for each in (frames[0][0] if frames else None, sound_start) if each is not None]
-    stops = [ends] if frames else []
-    if sound is not None and sound_start is not None:
-        stops.append(sound_start + len(sound) / rate)
+    blocks, rate, (sound_start, sound_end) = _all_sound(data)
+    starts = [frames[0][0]] * bool(frames) + [sound_start] * bool(blocks)
+    stops = [ends] * bool(frames) + [sound_end] * bool(blocks)
     start, end = max(starts), min(stops)
     if end - start < 3:
         end = max(end, min(max(stops), start + 3))
@@ -62,8 +60,8 @@ def read_slowly(data: bytes, *, turns: int = 0, square: tuple[int, int, int] | N
         left, top, size = square or ((width - shorter) // 2, (height - shorter) // 2, shorter)
         cut = np.stack([_resize(picture[top : top + size, left : left + size]) for picture in pictures])
     mel = None
-    if sound is not None and sound_start is not None:
-        mel = _log_mel(_window_of(sound, rate, start - sound_start, length), rate)
+    if blocks:
+        mel = _log_mel(_window_of(blocks, rate, start, length), rate)
     return Reference(cut, mel, pictures, start, length)
 
 
@@ -87,14 +85,18 @@ def _all_frames(data: bytes) -> tuple[list[tuple[float, npt.NDArray[np.uint8]]],
     return frames, times[-1] + duration
 
 
-def _whole_sound(data: bytes) -> tuple[FloatArray | None, int, float | None]:
-    """Mono samples of the whole track, their rate, and when the first one is heard."""
+def _all_sound(data: bytes) -> tuple[list[tuple[float, FloatArray]], int, tuple[float, float]]:
+    """Times and mono samples of all blocks, their rate, and from when to when the track's packets last."""
     with av.open(io.BytesIO(data)) as container:
         if not container.streams.audio:
-            return None, 0, None
-        blocks: list[Any] = list(container.decode(audio=0))
-    parts = []
-    for block in blocks:
+            return [], 0, (0.0, 0.0)
+        packets = [p for p in container.demux(audio=0) if p.size]
+        begins = [float((p.pts if p.pts is not None else p.dts) * p.time_base) for p in packets]
+        end = begins[-1] + float((packets[-1].duration or 0) * packets[-1].time_base)
+    with av.open(io.BytesIO(data)) as container:
+        decoded: list[Any] = list(container.decode(audio=0))
+    blocks = []
+    for block in decoded:
         array = block.to_ndarray().astype(np.float64)
         channels = len(block.layout.channels)
         if not block.format.is_planar:
@@ -103,8 +105,8 @@ def _whole_sound(data: bytes) -> tuple[FloatArray | None, int, float | None]:
         total = np.zeros(array.shape[1])
         for channel in range(channels):
             total += array[channel]
-        parts.append(total / channels / scale)
-    return np.concatenate(parts), blocks[0].sample_rate, float(blocks[0].pts * blocks[0].time_base)
+        blocks.append((float(block.pts * block.time_base), total / channels / scale))
+    return blocks, decoded[0].sample_rate, (min(begins), end)
 
 
 def _shown(frames: list[tuple[float, npt.NDArray[np.uint8]]], moment: float) -> npt.NDArray[np.uint8]:
@@ -115,13 +117,21 @@ def _shown(frames: list[tuple[float, npt.NDArray[np.uint8]]], moment: float) -> 
     return chosen
 
 
-def _window_of(sound: FloatArray, rate: int, offset: float, length: float) -> FloatArray:
-    """Three seconds of samples at the track's own rate, silence where there are none."""
+def _window_of(blocks: list[tuple[float, FloatArray]], rate: int, start: float, length: float) -> FloatArray:
+    """Three seconds of samples at the track's own rate, silence where there are none.
+
+    Blocks follow each other without a seam unless their times are more than 40 ms apart.
+    """
     window = np.zeros(3 * rate)
-    for position in range(round(length * rate)):
-        source = round(offset * rate) + position
-        if 0 <= source < len(sound) and position < len(window):
-            window[position] = sound[source]
+    follows = None
+    for time, samples in blocks:
+        position = round((time - start) * rate)
+        if follows is not None and abs(position - follows) <= 0.04 * rate:
+            position = follows
+        follows = position + len(samples)
+        for index, sample in enumerate(samples):
+            if 0 <= position + index < min(len(window), round(length * rate)):
+                window[position + index] = sample
     return window
 
 
