@@ -158,4 +158,4 @@ def _resample(native: FloatArray, rate: int) -> FloatArray:
     frame = AudioFrame.from_ndarray(native[None, :], format="flt", layout="mono")
     frame.sample_rate = rate
     parts = [out.to_ndarray()[0] for chunk in (frame, None) for out in resampler.resample(chunk)]
-    return np.concatenate(parts)
+    return np.concatenate(parts) if parts else np.zeros(0, np.float32)  # too few samples for one

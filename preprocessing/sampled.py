@@ -108,7 +108,7 @@ def _decode_wav(data: bytes) -> Sound:
         with wave.open(io.BytesIO(data)) as file:
             found = (file.getframerate(), file.getnchannels(), 8 * file.getsampwidth())
             stored = file.readframes(file.getnframes())
-    except (wave.Error, EOFError) as error:
+    except (wave.Error, EOFError, RuntimeError) as error:  # the last for chunks that reach beyond the file
         raise SampledAudioError(f"The audio cannot be read; {expected}.") from error
     if found != (SAMPLE_RATE, 1, 16):
         raise SampledAudioError(f"The audio has {found[0]} Hz, {found[1]} channels and {found[2]} bits; {expected}.")

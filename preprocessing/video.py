@@ -10,6 +10,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any, Final
 
 import cv2
@@ -220,15 +221,16 @@ def _decode(track: Track, times: Sequence[float]) -> Iterator[VideoFrame]:
     context = track.stream.codec_context
     context.thread_count = 1
     packets = _from_key_frame(track.packets, times[0])
+    time_base = packets[0].time_base
     wanted = _on_display(packets, times)
     for index, packet in enumerate(packets):
         context.skip_frame = "DEFAULT" if wanted is None or index in wanted else "NONREF"
         try:
-            yield from _with_time(context.decode(packet))
+            yield from _with_time(context.decode(packet), time_base)
         except FFmpegError:
             continue  # A damaged packet costs its own frames, not the clip.
     try:
-        yield from _with_time(context.decode(None))
+        yield from _with_time(context.decode(None), time_base)
     except FFmpegError:
         return
 
@@ -249,9 +251,11 @@ def _from_key_frame(packets: Sequence[Packet[Any]], first_time: float) -> Sequen
     return packets[keys[position] :] if position >= 0 else packets
 
 
-def _with_time(frames: Sequence[VideoFrame]) -> Iterator[VideoFrame]:
+def _with_time(frames: Sequence[VideoFrame], time_base: Fraction) -> Iterator[VideoFrame]:
+    """Frames that have a time; those that come when the decoder is emptied know no time base of their own."""
     for frame in frames:
         if frame.pts is None:
             frame.pts = frame.dts
-        if frame.time is not None:
+        if frame.pts is not None:
+            frame.time_base = time_base
             yield frame

@@ -21,6 +21,7 @@ import psutil
 from gateway.deadline import Deadline
 from gateway.decode_worker import decode_clip, decode_sampled, decode_timeline
 from gateway.decoding import DecodePool
+from gateway.metrics import Metrics
 from gateway.settings import Settings
 from preprocessing.errors import EmotionError
 from preprocessing.limits import MediaLimits
@@ -80,7 +81,7 @@ async def fuzz(files: int, seed: int, workers: int) -> Outcome:
         workers: Number of workers.
     """
     settings = Settings(mock=True, decode_workers=workers, decode_timeout=TIMEOUT, decode_recycle_after=10**6)
-    pool = DecodePool(settings)
+    pool = DecodePool(settings, Metrics())
     await pool.start()
     good = originals()
     answers: Counter[str] = Counter()

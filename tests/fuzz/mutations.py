@@ -48,7 +48,7 @@ def mutant(files: list[bytes], random: np.random.Generator) -> bytes:
 
 def _position(length: int, random: np.random.Generator) -> int:
     """A place in a file; in half of the cases among the first or last 2 KiB, where headers and indexes lie."""
-    near = int(min(length, random.integers(1, 2049)))
+    near = min(length, int(random.integers(1, 2049)))
     return (int(random.integers(0, max(1, length))), near - 1, max(0, length - near))[int(random.integers(3))]
 
 

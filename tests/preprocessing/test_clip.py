@@ -155,3 +155,8 @@ def test_a_path_and_its_bytes_give_the_same_tensors(tmp_path: Path) -> None:
     path.write_bytes(data)
     np.testing.assert_array_equal(read_clip(path).frames, read_clip(data).frames)
     np.testing.assert_array_equal(read_clip(path).log_mel, read_clip(data).log_mel)
+
+
+def test_sound_of_a_single_sample_is_read() -> None:
+    clip = read_clip(draw(container="wav", video_codec=None, waveform=np.full(1, 0.5, np.float32), sample_rate=96_000))
+    assert clip.report.audio is not None

@@ -142,6 +142,7 @@ def test_a_second_frame_header_cannot_smuggle_a_larger_picture_past_the_limit() 
     [
         (b"", "cannot be read; expected a WAV file of 16000 Hz, mono, 16 bits"),
         (b"OggS" + bytes(1000), "cannot be read"),
+        (wav(noise(0.1, SAMPLE_RATE)).replace(b"data", b"junk\xff\xff\xff\x7fdata"), "cannot be read"),
         (wav(noise(1.0, 48_000), rate=48_000), "48000 Hz, 1 channels and 16 bits"),
         (wav(np.repeat(noise(1.0, SAMPLE_RATE), 2), channels=2), "16000 Hz, 2 channels"),
         (wav(noise(1.0, SAMPLE_RATE), width=1), "1 channels and 8 bits"),
@@ -149,7 +150,17 @@ def test_a_second_frame_header_cannot_smuggle_a_larger_picture_past_the_limit() 
         (wav(np.zeros(0, np.float32)), r"0\.00 s long"),
         (wav(noise(6.0, SAMPLE_RATE)), r"has 192,044 bytes; .*at most 3 s"),
     ],
-    ids=["no bytes", "ogg", "48 kHz", "stereo", "8 bits", "too long", "no samples", "too many bytes"],
+    ids=[
+        "no bytes",
+        "ogg",
+        "a chunk beyond the end",
+        "48 kHz",
+        "stereo",
+        "8 bits",
+        "too long",
+        "no samples",
+        "too many bytes",
+    ],
 )
 def test_sound_that_is_no_such_wav_is_refused_saying_why(audio: bytes, message: str) -> None:
     with pytest.raises(SampledAudioError, match=message):
