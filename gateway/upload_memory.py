@@ -73,7 +73,13 @@ class UploadMemoryMiddleware:
                 self._memory.check(expected)
             message = await receive()
             size = len(message.get("body", b""))
-            self._memory.check(size)
+            try:
+                self._memory.check(size)
+            except UploadsFullError:
+                # At once, and not when the refusal has been answered: else all that arrive meanwhile are refused, too.
+                self._memory.held -= held
+                held = 0
+                raise
             self._memory.held += size
             held += size
             return message
