@@ -64,7 +64,7 @@ class Row:
 
 def settings(cores: int) -> Iterator[tuple[str, Serving]]:
     """What is tried, by name."""
-    default = Serving(cores=cores)
+    default = Serving()
     yield "default", default
     for delay in DELAYS:
         if delay != default.max_queue_delay_microseconds:
@@ -74,8 +74,8 @@ def settings(cores: int) -> Iterator[tuple[str, Serving]]:
             yield f"largest batch {batch}", dataclasses.replace(default, max_batch_size=batch)
     yield "preferred batches 4, 8", dataclasses.replace(default, preferred_batch_sizes=(4, 8))
     if cores > 1:
-        yield f"1 instance of 1 thread on {cores} cores", dataclasses.replace(default, cores=1)
-        yield f"{cores} instances of 1 thread", dataclasses.replace(default, instances=cores)
+        yield f"1 instance of {cores} threads", dataclasses.replace(default, cores=cores)
+        yield f"{cores} instances of 1 thread", dataclasses.replace(default, instances=cores, cores=cores)
         yield (
             f"{cores} instances of {cores} threads",
             dataclasses.replace(default, instances=cores, cores=cores * cores),
