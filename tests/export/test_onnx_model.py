@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+import torch
 
 from export.errors import ParityError
 from export.parity import check_parity, open_session, random_inputs, run
@@ -65,3 +66,10 @@ def test_metadata_carries_contract_crop_and_metrics(exported: Exported, file: st
     assert json.loads(found["metrics"]) == {"accuracy": 0.125}
     assert json.loads(found["temperatures"])["fused"] == 1.5
     assert found["git_commit"] == "abc"
+
+
+@pytest.mark.parametrize("file", ["fp32", "int8"])
+def test_a_file_tells_nothing_of_the_machine_that_exported_it(exported: Exported, file: str) -> None:
+    content = getattr(exported, file).read_bytes()
+    for path in (Path(torch.__file__).parent.parent, Path(__file__).parents[2]):
+        assert str(path).encode() not in content
