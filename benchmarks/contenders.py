@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
+from benchmarks.models import Models
 from loadtest.servers import ROOT, Contender
 
 PEERS = ("plain", "litserve", "bentoml")
 
 
-def peer(name: str, model: Path) -> Contender:
+def peer(name: str, models: Models) -> Contender:
     """A peer, in its own environment.
 
     Args:
         name: One of `PEERS`.
-        model: ONNX file, or the weights of the plain design.
+        models: What it serves: the checkpoint in the plain design, the INT8 file in the others.
 
     Raises:
         FileNotFoundError: Its environment is not installed; the message says how.
@@ -38,7 +38,7 @@ def peer(name: str, model: Path) -> Contender:
         ),
     }
     variables = {
-        "EMO_PEER_MODEL": str(model.resolve()),
+        "EMO_PEER_MODEL": str((models.checkpoint if name == "plain" else models.int8).resolve()),
         "EMO_PEER_PORT": "{port}",
         "PYTHONPATH": str(ROOT),
         "BENTOML_DO_NOT_TRACK": "True",

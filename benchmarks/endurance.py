@@ -10,7 +10,7 @@ from benchmarks import workloads
 from benchmarks.contenders import PEERS, peer
 from benchmarks.load import drive
 from benchmarks.measuring import memory_bytes
-from benchmarks.models import make_repository
+from benchmarks.models import make_models
 from benchmarks.results import FOLDER
 from loadtest.clips import draw_clip
 from loadtest.servers import ROOT, Contender, ours, running
@@ -21,11 +21,10 @@ STRETCH = 500
 
 def measure_cold_start(rounds: int) -> dict[str, Any]:
     """Seconds from the start of a server's command to its first answer, and the memory that it then takes."""
-    repository = make_repository(FOLDER / "models")
-    contenders: list[Contender] = [ours("this project", repository)]
+    models = make_models(FOLDER / "models")
+    contenders: list[Contender] = [ours("this project", models.repository)]
     for name in PEERS:
-        model = FOLDER / "plain.pt" if name == "plain" else repository / "emotion_int8" / "1" / "model.onnx"
-        contenders.append(peer(name, model))
+        contenders.append(peer(name, models))
     probe = workloads.upload(workloads.clip(workloads.RECORDING))
     found: dict[str, dict[str, list[float]]] = {one.name: {"seconds": [], "megabytes": []} for one in contenders}
     for _ in range(rounds):

@@ -149,8 +149,8 @@ def _variants(figures: dict[str, Any]) -> str:
     body = table(_HEAD, _serving_rows(figures))
     return (
         "## This server: INT8 and FP32, Triton and in-process\n\n"
-        f"{body}\n\n{_refusals(figures)} FP32 is the committed model with its quantisation taken out "
-        "(`benchmarks/models.py`)."
+        f"{body}\n\n{_refusals(figures)} FP32 is the export of the weights that the committed model "
+        "holds (`benchmarks/models.py`)."
     )
 
 

@@ -16,7 +16,7 @@ from benchmarks import workloads
 from benchmarks.contenders import PEERS, peer
 from benchmarks.load import drive
 from benchmarks.measuring import cpu_seconds
-from benchmarks.models import make_repository, write_plain_weights
+from benchmarks.models import make_models
 from benchmarks.results import FOLDER
 from loadtest.payloads import Payload, ask
 from loadtest.servers import Contender, Running, ours, running
@@ -26,7 +26,7 @@ CLIENTS = 8
 
 def measure_variants(rounds: int, seconds: float, requests: int) -> dict[str, Any]:
     """This project's server in its variants: INT8 and FP32, in Triton and in the gateway's own process."""
-    repository = make_repository(FOLDER / "models")
+    repository = make_models(FOLDER / "models").repository
     variants = [
         ours(f"{precision.upper()}, {predictor}", repository, model=f"emotion_{precision}", predictor=predictor)
         for precision in ("int8", "fp32")
@@ -37,12 +37,8 @@ def measure_variants(rounds: int, seconds: float, requests: int) -> dict[str, An
 
 def measure_peers(rounds: int, seconds: float, requests: int) -> dict[str, Any]:
     """This project's server against the plain design and the serving peers, with the same clips."""
-    repository = make_repository(FOLDER / "models")
-    int8 = repository / "emotion_int8" / "1" / "model.onnx"
-    plain = FOLDER / "plain.pt"
-    write_plain_weights(repository / "emotion_fp32" / "1" / "model.onnx", plain)
-    contenders = [ours("this project", repository)]
-    contenders += [peer(name, plain if name == "plain" else int8) for name in PEERS]
+    models = make_models(FOLDER / "models")
+    contenders = [ours("this project", models.repository), *(peer(name, models) for name in PEERS)]
     names = [workloads.RECORDING, workloads.ORIGINAL, workloads.SAMPLED]
     return compare(contenders, names, rounds, seconds, requests)
 

@@ -19,7 +19,7 @@ import onnxruntime
 
 from benchmarks import workloads
 from benchmarks.measuring import Cost, interleaved
-from benchmarks.models import committed_model, make_repository
+from benchmarks.models import committed_model, make_models
 from benchmarks.results import FOLDER
 from client.sampling import Sampling, sample_clip
 from preprocessing.clip import read_clip
@@ -39,7 +39,7 @@ def measure(rounds: int) -> dict[str, Any]:
     """
     cv2.setNumThreads(1)
     int8 = session(committed_model())
-    fp32 = session(make_repository(FOLDER / "models") / "emotion_fp32" / "1" / "model.onnx")
+    fp32 = session(make_models(FOLDER / "models").fp32)
     figures: dict[str, Any] = {}
     for name in (workloads.RECORDING, workloads.ORIGINAL):
         data = workloads.clip(name)

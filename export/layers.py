@@ -21,6 +21,8 @@ from onnxruntime.quantization.qdq_loss_debug import (
     modify_model_output_intermediate_tensors,
 )
 
+from export.quiet import loggers_at
+
 Batch = dict[str, npt.NDArray[Any]]
 
 
@@ -41,6 +43,7 @@ class Loss:
     decibels: float
 
 
+@loggers_at(logging.CRITICAL)
 def find_losses(reference: Path, int8: Path, batch: Batch) -> list[Loss]:
     """Signal to noise of all quantised tensors, the worst first.
 
@@ -49,7 +52,6 @@ def find_losses(reference: Path, int8: Path, batch: Batch) -> list[Loss]:
         int8: The quantised graph.
         batch: A few clips; every tensor of each is held in memory, about 150 MB a clip.
     """
-    logging.getLogger("root").setLevel(logging.CRITICAL)
     weights = compute_weight_error(create_weight_matching(str(reference), str(int8)))
     layers = _layers(onnx.load(reference).graph)
     losses = [

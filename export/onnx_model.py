@@ -11,6 +11,7 @@ from typing import Final
 import onnx
 import torch
 
+from export.quiet import loggers_at
 from preprocessing import contract
 from training.checkpoint import Checkpoint
 
@@ -30,9 +31,7 @@ def export_onnx(checkpoint: Checkpoint, path: Path, *, git_commit: str) -> None:
     """
     names = [spec.name for spec in contract.INPUTS]
     example = tuple(torch.from_numpy(spec.zeros(_TRACED_BATCH)) for spec in contract.INPUTS)
-    for name in ("torch.onnx", "onnxscript"):
-        logging.getLogger(name).setLevel(logging.ERROR)
-    with warnings.catch_warnings():
+    with loggers_at(logging.ERROR, "torch.onnx", "onnxscript"), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # The exporter warns about its own internals.
         program = torch.onnx.export(
             checkpoint.serving_network(),

@@ -34,6 +34,7 @@ from export import pixels
 from export.choices import Recipe, Scope
 from export.errors import ExportError
 from export.parity import open_session
+from export.quiet import loggers_at
 from training.network.pixels import WEIGHT as PIXEL_WEIGHT
 
 Batch = dict[str, npt.NDArray[Any]]
@@ -48,6 +49,7 @@ _METHODS: Final = {
 }
 
 
+@loggers_at(logging.ERROR)
 def quantize(
     fp32: Path, int8: Path, batches: Iterable[Batch], recipe: Recipe | None = None, *, reference: Path | None = None
 ) -> int:
@@ -71,7 +73,6 @@ def quantize(
     first = next(clips, None)
     if first is None:
         raise ExportError("There are no clips to calibrate INT8 with.")
-    logging.getLogger("root").setLevel(logging.ERROR)
     with tempfile.TemporaryDirectory() as folder:
         prepared, raw = Path(folder) / "prepared.onnx", Path(folder) / "raw.onnx"
         quant_pre_process(fp32, raw, skip_symbolic_shape=True)

@@ -2,7 +2,7 @@
 
 A team commits and hands on models, not checkpoints. Exporting merges each batch normalisation into the convolution
 before it, and INT8 rounds the result, so that what comes back is the same function to within that rounding, in a form
-that can be trained on.
+that can be trained on, or exported again as FP32.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import json
 import math
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -22,8 +22,10 @@ from google.protobuf.message import DecodeError
 from onnx import numpy_helper
 from torch import Tensor, nn
 
+from preprocessing.contract import INPUTS, CropMode
 from preprocessing.errors import ModelFileError
-from training.network import pixels
+from training.checkpoint import Checkpoint
+from training.network import EmotionNetwork, NetworkConfig, Temperatures, pixels
 
 _NETWORK: Final = "network."
 """What the exporter puts before the names of `EmotionNetwork`'s parameters."""
@@ -34,7 +36,33 @@ _FIRST_WEIGHT: Final = "video.conv1.weight"
 _FIRST_BIAS: Final = "video.conv1.bias"
 
 
-def load_exported(branch: nn.Module, path: Path, *, name: str, run: Callable[[], object]) -> None:
+def read_exported(path: Path, example: dict[str, Tensor]) -> Checkpoint:
+    """A whole exported network, FP32 or INT8, as the checkpoint that it came from, but for rounding and metrics.
+
+    Args:
+        path: The ONNX file.
+        example: Clips, which give the batch normalisations their statistics.
+
+    Raises:
+        ModelFileError: The file cannot be read, does not describe itself, or lacks a weight: exporting dissolves those
+            of the fusions `late` and `xattn`.
+    """
+    described = {entry.key: entry.value for entry in _read(path).metadata_props}
+    missing = {"fusion", "temperatures", "crop", "training"} - described.keys()
+    if missing:
+        raise ModelFileError(f"{path} does not say its {', '.join(sorted(missing))}.")
+    network = EmotionNetwork(NetworkConfig(**json.loads(described["fusion"])))
+    load_exported(network, path, name="", run=lambda: network(*(example[spec.name] for spec in INPUTS)))
+    return Checkpoint(
+        network.config,
+        network.state_dict(),
+        cast(CropMode, described["crop"]),
+        Temperatures(**json.loads(described["temperatures"])),
+        training=json.loads(described["training"]),
+    )
+
+
+def load_exported(part: nn.Module, path: Path, *, name: str, run: Callable[[], object]) -> None:
     """Load one part of an exported network, FP32 or INT8, into the same part of a network that is to be trained.
 
     Each batch normalisation gets the statistics that its inputs have while `run` runs, and the scale and shift that
@@ -42,20 +70,21 @@ def load_exported(branch: nn.Module, path: Path, *, name: str, run: Callable[[],
     normalisation their size sets nothing but their learning rate.
 
     Args:
-        branch: Changed in place; left in evaluation mode.
+        part: Changed in place; left in evaluation mode.
         path: The ONNX file.
-        name: The branch's name in `EmotionNetwork`, e.g. `video`.
-        run: Runs the branch once, on inputs like those that it will be trained on.
+        name: The part's name in `EmotionNetwork`, e.g. `video`; empty for the whole.
+        run: Runs the part once, on inputs like those that it will be trained on.
 
     Raises:
         ModelFileError: The file cannot be read, or lacks a weight or has it in another shape.
     """
     found = _read_weights(path)
-    names = {module: label for label, module in branch.named_modules()}
+    prefix = f"{name}." if name else ""
+    names = {module: label for label, module in part.named_modules()}
     hooks = []
     with torch.no_grad():
-        for convolution, normalisation in _pairs(branch):
-            label = f"{name}.{names[convolution]}"
+        for convolution, normalisation in _pairs(part):
+            label = f"{prefix}{names[convolution]}"
             weight, bias = _take(found, f"{label}.weight", convolution.weight, path), found.get(f"{label}.bias")
             if bias is None:
                 raise ModelFileError(f"{path} holds no {label}.bias.")
@@ -65,11 +94,11 @@ def load_exported(branch: nn.Module, path: Path, *, name: str, run: Callable[[],
             if convolution.bias is not None:
                 convolution.bias.zero_()
             hooks.append(normalisation.register_forward_pre_hook(_keep_function(share, bias)))
-        covered = {id(parameter) for pair in _pairs(branch) for module in pair for parameter in module.parameters()}
-        for label, parameter in branch.named_parameters():
+        covered = {id(parameter) for pair in _pairs(part) for module in pair for parameter in module.parameters()}
+        for label, parameter in part.named_parameters():
             if id(parameter) not in covered:
-                parameter.copy_(_take(found, f"{name}.{label}", parameter, path))
-        branch.eval()
+                parameter.copy_(_take(found, f"{prefix}{label}", parameter, path))
+        part.eval()
         run()
     for hook in hooks:
         hook.remove()

@@ -1,24 +1,22 @@
 """The plain design: FastAPI, a temporary file, OpenCV, librosa and PyTorch, in one process.
 
-EMO_PEER_MODEL=plain.pt python -m uvicorn benchmarks.peers.plain:app
+EMO_PEER_MODEL=checkpoints/best.pt python -m uvicorn benchmarks.peers.plain:app
 """
 
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Annotated, Any
 
 import torch
 from fastapi import FastAPI, File
 
 from benchmarks.peers.pipeline import answer, read_clip
-from training.network import EmotionNetwork, NetworkConfig, ServingNetwork, Temperatures
+from training.checkpoint import load_checkpoint
 
 app = FastAPI()
-stored = torch.load(os.environ["EMO_PEER_MODEL"], weights_only=True)
-network = EmotionNetwork(NetworkConfig(**stored["config"]))
-network.load_state_dict(stored["weights"])
-model = ServingNetwork(network, Temperatures(**stored["temperatures"])).eval()
+model = load_checkpoint(Path(os.environ["EMO_PEER_MODEL"])).serving_network()
 
 
 @app.post("/predict")

@@ -16,7 +16,7 @@ import pytest
 from benchmarks import stages
 from benchmarks.load import drive
 from benchmarks.measuring import cpu_seconds, interleaved, percentile
-from benchmarks.models import committed_model, make_repository
+from benchmarks.models import committed_model, make_models
 from loadtest.payloads import multipart
 from tests.support.clips import draw
 
@@ -118,13 +118,13 @@ def test_the_floor_decodes_every_frame_of_both_tracks() -> None:
 
 
 def test_the_fp32_model_is_the_committed_one_without_rounding(tmp_path_factory: pytest.TempPathFactory) -> None:
-    repository = make_repository(tmp_path_factory.mktemp("models") / "repository")
+    models = make_models(tmp_path_factory.mktemp("models") / "models")
     tensors = {
         "frames": np.random.default_rng(0).integers(0, 256, (2, 8, 112, 112, 3), np.uint8),
         "log_mel": np.random.default_rng(1).uniform(-1, 1, (2, 64, 188)).astype(np.float32),
         "present": np.ones((2, 2), bool),
     }
-    fp32 = stages.run(stages.session(repository / "emotion_fp32" / "1" / "model.onnx"), tensors)
+    fp32 = stages.run(stages.session(models.fp32), tensors)
     int8 = stages.run(stages.session(committed_model()), tensors)
     assert (fp32.argmax(axis=1) == int8.argmax(axis=1)).all()
     assert (fp32 != int8).any()

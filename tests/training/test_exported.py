@@ -18,8 +18,9 @@ from export.quantization import quantize
 from preprocessing.contract import FRAMES, INPUTS
 from preprocessing.errors import ModelFileError
 from training.checkpoint import Checkpoint
-from training.exported import load_exported
-from training.network import EmotionNetwork, NetworkConfig
+from training.exported import load_exported, read_exported
+from training.network import EmotionNetwork, NetworkConfig, Temperatures
+from training.network.fusion import FusionName
 from training.start import LeakError, start_from
 
 
@@ -30,18 +31,24 @@ class Files:
     int8: Path
 
 
-@pytest.fixture(scope="module")
-def files(tmp_path_factory: pytest.TempPathFactory) -> Files:
-    """An untrained network, none of whose batch normalisations is the identity, exported both ways."""
-    folder = tmp_path_factory.mktemp("exported")
+def draw_network(fusion: FusionName) -> EmotionNetwork:
+    """An untrained network, none of whose batch normalisations is the identity."""
     torch.manual_seed(0)
-    network = EmotionNetwork(NetworkConfig("late")).eval()
+    network = EmotionNetwork(NetworkConfig(fusion)).eval()
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d) and module.running_mean is not None and module.running_var is not None:
             nn.init.uniform_(module.weight, 0.5, 1.5)
             nn.init.normal_(module.bias, 0, 0.1)
             module.running_mean.normal_(0, 0.1)
             module.running_var.uniform_(0.5, 2)
+    return network
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Files:
+    """A network exported both ways."""
+    folder = tmp_path_factory.mktemp("exported")
+    network = draw_network("late")
     described = Checkpoint(network.config, network.state_dict(), training={"training_actors": [2, 3]})
     export_onnx(described, folder / "fp32.onnx", git_commit="abc")
     quantize(folder / "fp32.onnx", folder / "int8.onnx", [random_inputs(4, (True, True), seed=0)])
@@ -151,3 +158,45 @@ def test_a_weight_of_another_shape_is_refused_naming_both(files: Files, tmp_path
     onnx.save(model, tmp_path / "foreign.onnx")
     with pytest.raises(ModelFileError, match=r"of shape \[64, 64, 3, 3\], not \[128, 64, 3, 3\]"):
         read_back(tmp_path / "foreign.onnx")
+
+
+@pytest.fixture(scope="module")
+def joined(tmp_path_factory: pytest.TempPathFactory) -> tuple[Checkpoint, Path]:
+    """A network whose fusion's weights outlive the export, and its FP32 file."""
+    network = draw_network("concat")
+    nn.init.normal_(network.missing_audio)
+    checkpoint = Checkpoint(
+        network.config, network.state_dict(), "none", Temperatures(1.5, 2.0, 0.5), training={"training_actors": [2]}
+    )
+    path = tmp_path_factory.mktemp("joined") / "fp32.onnx"
+    export_onnx(checkpoint, path, git_commit="abc")
+    return checkpoint, path
+
+
+@torch.inference_mode()
+def test_a_whole_model_that_comes_back_answers_as_the_checkpoint_did(joined: tuple[Checkpoint, Path]) -> None:
+    checkpoint, path = joined
+    back = read_exported(
+        path, {name: torch.from_numpy(array) for name, array in random_inputs(4, (True, True), seed=1).items()}
+    )
+    assert (back.config, back.crop, back.temperatures) == (checkpoint.config, "none", checkpoint.temperatures)
+    assert back.training == checkpoint.training
+    for present in ((True, True), (True, False), (False, True)):
+        drawn = random_inputs(3, present, seed=2)
+        clips = [torch.from_numpy(drawn[spec.name]) for spec in INPUTS]
+        for found, expected in zip(back.serving_network()(*clips), checkpoint.serving_network()(*clips), strict=True):
+            torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-5)
+
+
+def test_a_fusion_that_exporting_dissolves_is_refused_by_what_is_gone(files: Files) -> None:
+    clips = {name: torch.from_numpy(array) for name, array in random_inputs(2, (True, True), seed=1).items()}
+    with pytest.raises(ModelFileError, match=r"fp32\.onnx holds no fusion\.weights"):
+        read_exported(files.fp32, clips)
+
+
+def test_a_model_that_does_not_describe_itself_is_refused(joined: tuple[Checkpoint, Path], tmp_path: Path) -> None:
+    model = onnx.load(joined[1])
+    del model.metadata_props[:]
+    onnx.save(model, tmp_path / "foreign.onnx")
+    with pytest.raises(ModelFileError, match=r"foreign\.onnx does not say its crop, fusion, temperatures, training"):
+        read_exported(tmp_path / "foreign.onnx", {})
