@@ -8,3 +8,5 @@ import os
 
 # One thread, as in the gateway's decode workers: a second one spins where it should wait. numpy reads it once.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+# Packages of ONNX Runtime report their use to its maker unless this is set when it is imported.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"

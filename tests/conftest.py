@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 
 os.environ["OMP_NUM_THREADS"] = "1"
+# Tests that import ONNX Runtime by themselves report nothing either.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 import pytest
 

@@ -61,6 +61,8 @@ class TritonInstallation:
             "MALLOC_MMAP_THRESHOLD_": str(256 * 2**20),
             "MALLOC_TRIM_THRESHOLD_": str(256 * 2**20),
             "MALLOC_TOP_PAD_": str(32 * 2**20),
+            # Otherwise ONNX Runtime's package reports its use to its maker.
+            "ORT_DISABLE_TELEMETRY": "1",
         }
 
 

@@ -5,6 +5,8 @@ The rest of the gateway knows the protocol only, and never which of the three ru
 
 from __future__ import annotations
 
+import os
+
 from gateway.predictors.base import (
     DEFAULT_CHOICE,
     ModelChoice,
@@ -24,6 +26,9 @@ __all__ = [
     "ServableModel",
     "make_predictor",
 ]
+
+# Packages of ONNX Runtime report their use to its maker unless this is set when it is imported.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 
 def make_predictor(settings: Settings) -> Predictor:
