@@ -15,8 +15,7 @@ import torch
 
 from export.onnx_model import export_onnx
 from export.parity import random_inputs
-from export.repository import versions
-from export.triton_config import render_config, render_labels
+from export.repository import install, versions
 from training.checkpoint import save_checkpoint
 from training.exported import read_exported
 
@@ -60,12 +59,11 @@ def make_models(folder: Path) -> Models:
     shutil.rmtree(folder, ignore_errors=True)
     clips = {name: torch.from_numpy(array) for name, array in random_inputs(8, (True, True), seed=0).items()}
     checkpoint = read_exported(committed, clips)
-    for path in (int8, fp32):
-        path.parent.mkdir(parents=True)
-        name = path.parents[1].name
-        (path.parents[1] / "config.pbtxt").write_text(render_config(name, checkpoint.crop))
-        (path.parents[1] / "labels.txt").write_text(render_labels())
-    shutil.copy(committed, int8)
-    export_onnx(checkpoint, fp32, git_commit="unknown")
+    repository.mkdir(parents=True)
+    exported = folder / "fp32.onnx"
+    export_onnx(checkpoint, exported, git_commit="unknown")
+    files = {"emotion_int8": {"model.onnx": committed}, "emotion_fp32": {"model.onnx": exported}}
+    install(repository, files, checkpoint.crop)
+    exported.unlink()
     save_checkpoint(models.checkpoint, checkpoint)
     return models

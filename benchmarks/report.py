@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -184,9 +185,9 @@ def _peers(figures: dict[str, Any]) -> str:
 
 
 def _ratios(mine: dict[str, Any], theirs: dict[str, Any]) -> tuple[float, float]:
-    """How many times faster: throughput saturated, and latency alone."""
+    """How many times faster: throughput saturated, and latency alone; `nan` where theirs answered nothing in time."""
     return (
-        mine["saturated"]["per_second"] / theirs["saturated"]["per_second"],
+        mine["saturated"]["per_second"] / (theirs["saturated"]["per_second"] or math.nan),
         theirs["alone"]["p50_ms"] / mine["alone"]["p50_ms"],
     )
 
