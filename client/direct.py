@@ -6,7 +6,6 @@ tensors than `preprocessing` computes.
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Mapping, Sequence
 from os import PathLike
@@ -21,10 +20,10 @@ from tritonclient.utils import InferenceServerException
 
 from client.answers import Prediction, Top
 from client.errors import RefusedError, UnreachableError
+from preprocessing.certainty import is_uncertain
 from preprocessing.clip import Clip, read_clip
 from preprocessing.contract import (
     AUDIO_PROBABILITIES,
-    CROP_MODES,
     FRAME_ATTENTION,
     INPUTS,
     LABELS,
@@ -33,9 +32,8 @@ from preprocessing.contract import (
     PROBABILITIES,
     VIDEO_PROBABILITIES,
     CropMode,
-    check_parameters,
 )
-from preprocessing.errors import ContractMismatchError
+from preprocessing.model_metadata import checked_crop
 
 MODEL = "emotion_int8"
 Array = npt.NDArray[Any]
@@ -123,7 +121,8 @@ class TritonClient:
                 response = self._client.get_model_config(self._model, self._version, client_timeout=self._timeout)
             except InferenceServerException as error:
                 raise self._failure(error) from error
-            self._crop = _checked_crop(self._model, response.config.parameters)
+            parameters = {name: value.string_value for name, value in response.config.parameters.items()}
+            self._crop = checked_crop(parameters, source=f"The model '{self._model}'")
         return self._crop
 
     def close(self) -> None:
@@ -149,9 +148,11 @@ class TritonClient:
             labels=list(LABELS),
             probs=percentages,
             top1=Top(label=LABELS[top], prob=percentages[top]),
+            uncertain=is_uncertain(outputs[PROBABILITIES.name][row]),
             modalities=present,
             missing=clip.report.missing,
             face=None if face is None else vars(face),
+            quality=clip.report.quality.rounded(),
             video_probs=_percent(outputs[VIDEO_PROBABILITIES.name][row], present["video"]),
             audio_probs=_percent(outputs[AUDIO_PROBABILITIES.name][row], present["audio"]),
             frame_attention=outputs[FRAME_ATTENTION.name][row].tolist() if present["video"] else None,
@@ -167,19 +168,6 @@ class TritonClient:
             return UnreachableError(f"Triton at {self._address} cannot be reached, or is too slow: {words}.")
         code = status.removeprefix("StatusCode.").lower() or "triton_error"
         return RefusedError(f"Triton at {self._address} refused: {words}.", code=code)
-
-
-def _checked_crop(model: str, parameters: Mapping[str, Any]) -> CropMode:
-    """The crop mode in a model's configuration, once its contract is known to be ours."""
-    source = f"The model '{model}'"
-    values = {name: parameters[name].string_value for name in ("contract", "crop") if name in parameters}
-    if "contract" not in values:
-        raise ContractMismatchError(f"{source} does not say which tensors it was made for; export it again.")
-    check_parameters(json.loads(values["contract"]), source=source)
-    for mode in CROP_MODES:
-        if values.get("crop") == mode:
-            return mode
-    raise ContractMismatchError(f"{source} wants the crop mode {values.get('crop')!r}; this code knows {CROP_MODES}.")
 
 
 def _percent(probabilities: Array, present: bool) -> list[float] | None:

@@ -83,6 +83,15 @@ def inspect(path: Path) -> Inspection:
     )
 
 
+def read_metadata(path: Path) -> dict[str, str]:
+    """What an ONNX file says of itself, by key; nothing where it is no ONNX file or is not there."""
+    try:
+        model = onnx.load(path)
+    except (OSError, DecodeError):
+        return {}
+    return {entry.key: entry.value for entry in model.metadata_props}
+
+
 def _fits(found: object, path: Path) -> str:
     if not isinstance(found, dict):
         return "none: the file was not exported by this project"

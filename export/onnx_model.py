@@ -13,6 +13,7 @@ import torch
 
 from export.quiet import loggers_at
 from preprocessing import contract
+from preprocessing.model_metadata import CONTRACT_KEY, CROP_KEY, METRICS_KEY
 from training.checkpoint import Checkpoint
 
 OPSET: Final = 18
@@ -64,11 +65,11 @@ def _leave_out_traces(model: onnx.ModelProto) -> None:
 def metadata(checkpoint: Checkpoint, git_commit: str) -> dict[str, str]:
     """What an ONNX file says of itself; every value but `crop` and `git_commit` is JSON."""
     return {
-        "contract": json.dumps(contract.parameters()),
-        "crop": checkpoint.crop,
+        CONTRACT_KEY: json.dumps(contract.parameters()),
+        CROP_KEY: checkpoint.crop,
         "fusion": json.dumps(vars(checkpoint.config)),
         "temperatures": json.dumps(vars(checkpoint.temperatures)),
-        "metrics": json.dumps(checkpoint.metrics),
+        METRICS_KEY: json.dumps(checkpoint.metrics),
         "training": json.dumps(checkpoint.training),
         "git_commit": git_commit,
     }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from export.repository import write_configuration
+from export.repository import measured, write_configuration
 from export.triton_config import Serving, gpu, render_config
 from preprocessing.contract import CropMode
 
@@ -41,7 +41,7 @@ def write_configurations(repository: Path, root: Path = ROOT) -> list[Path]:
     """
     written = []
     for name in MODELS:
-        write_configuration(repository / name, name, SHIPPED_CROP)
+        write_configuration(repository / name, name, SHIPPED_CROP, measured(repository / name))
         written.append(repository / name / "config.pbtxt")
     for path, text in overlay_configurations().items():
         (root / path).parent.mkdir(parents=True, exist_ok=True)

@@ -13,16 +13,18 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from export.errors import ExportError, RepositoryError
 from export.triton_config import WARMUP_FOLDER, render_config, render_labels, warmup_files
 from preprocessing.contract import CropMode
+from preprocessing.model_metadata import metrics_of
 
 MODEL_FILE: Final = "model.onnx"
 RETIRED: Final = "retired-"
 
 _STAGING: Final = ".export-"
+_STAGED_VERSION: Final = "version"
 
 
 @dataclass(frozen=True)
@@ -80,12 +82,13 @@ def install(repository: Path, models: Mapping[str, Mapping[str, Path]], crop: Cr
         for name in models:
             (repository / name).mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=_STAGING, dir=repository) as staging:
-            staged = {name: _stage(Path(staging) / name, name, files, crop) for name, files in models.items()}
+            numbers = {name: _next_number(repository / name) for name in models}
+            staged = {name: Path(staging) / name for name in models}
+            for name, files in models.items():
+                _stage(staged[name], repository / name, numbers[name], files, crop)
             for name, folder in staged.items():
-                model = repository / name
-                _replace_configuration(folder, model, replaced)
-                number = max((version.number for version in versions(model)), default=0) + 1
-                done.append((folder / "version").rename(model / str(number)))
+                _replace_configuration(folder, repository / name, replaced)
+                done.append((folder / _STAGED_VERSION).rename(repository / name / str(numbers[name])))
     except OSError as error:
         _undo(done, replaced, made)
         raise ExportError(f"The model repository {repository} cannot be written: {error}.") from error
@@ -160,19 +163,53 @@ def prune(model: Path, keep: int) -> list[int]:
     return [version.number for version in doomed]
 
 
-def _stage(folder: Path, name: str, files: Mapping[str, Path], crop: CropMode) -> Path:
-    """Write everything of one model into a folder, so that a full disk is noticed before anything is moved."""
-    (folder / "version").mkdir(parents=True)
+def measured(model: Path) -> dict[str, dict[str, Any]]:
+    """What the versions of a model folder were measured to be, by number, as far as their files say so."""
+    files = {str(version.number): version.folder / MODEL_FILE for version in versions(model)}
+    return _metrics(files)
+
+
+def _metrics(files: Mapping[str, Path]) -> dict[str, dict[str, Any]]:
+    from export.inspection import read_metadata  # noqa: PLC0415 (slow to import; most commands do without)
+
+    found = {version: metrics_of(read_metadata(path)) for version, path in files.items()}
+    return {version: metrics for version, metrics in found.items() if metrics}
+
+
+def _next_number(model: Path) -> int:
+    return max((version.number for version in versions(model)), default=0) + 1
+
+
+def _stage(folder: Path, model: Path, number: int, files: Mapping[str, Path], crop: CropMode) -> None:
+    """Write everything of one model into a folder, so that a full disk is noticed before anything is moved.
+
+    Args:
+        folder: The folder, which is made.
+        model: The model's own folder.
+        number: Number of the new version.
+        files: The new version's files by the names that they get.
+        crop: How the model's clips are cropped.
+    """
+    (folder / _STAGED_VERSION).mkdir(parents=True)
     for target, source in files.items():
-        shutil.copyfile(source, folder / "version" / target)
-    write_configuration(folder, name, crop)
-    return folder
+        shutil.copyfile(source, folder / _STAGED_VERSION / target)
+    metrics = measured(model) | _metrics({str(number): folder / _STAGED_VERSION / MODEL_FILE})
+    write_configuration(folder, model.name, crop, metrics)
 
 
-def write_configuration(folder: Path, name: str, crop: CropMode) -> None:
-    """Write what Triton needs of a model beside its versions: configuration, label names, warm-up tensors."""
+def write_configuration(
+    folder: Path, name: str, crop: CropMode, metrics: Mapping[str, Mapping[str, Any]] | None = None
+) -> None:
+    """Write what Triton needs of a model beside its versions: configuration, label names, warm-up tensors.
+
+    Args:
+        folder: The model's folder.
+        name: The model's name.
+        crop: How its clips are cropped.
+        metrics: What its versions were measured to be, by number.
+    """
     (folder / WARMUP_FOLDER).mkdir(parents=True, exist_ok=True)
-    (folder / "config.pbtxt").write_text(render_config(name, crop))
+    (folder / "config.pbtxt").write_text(render_config(name, crop, metrics=metrics))
     (folder / "labels.txt").write_text(render_labels())
     for file, content in warmup_files().items():
         (folder / WARMUP_FOLDER / file).write_bytes(content)

@@ -1,8 +1,8 @@
 """Triton's configuration of a model, written from the contract so that no name or size is typed twice.
 
 The same `config.pbtxt` serves under NVIDIA's C++ ONNX Runtime backend and under `triton_server/`'s. Triton does not
-show an ONNX file's metadata to its clients, so the contract and the crop that the model wants travel as parameters
-of the configuration, where the gateway reads them.
+show an ONNX file's metadata to its clients, so the contract, the crop that the model wants and what its versions were
+measured to be travel as parameters of the configuration, where the gateway reads them.
 """
 
 from __future__ import annotations
@@ -10,12 +10,13 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 
 from preprocessing import contract
 from preprocessing.contract import CropMode, TensorSpec
+from preprocessing.model_metadata import CONTRACT_KEY, CROP_KEY, metrics_key
 
 Precision = Literal["FP16", "INT8"]
 """What TensorRT computes in; `INT8` needs a model whose activations are symmetric (`--activations s8`)."""
@@ -63,16 +64,23 @@ def gpu(precision: Precision) -> Serving:
     return Serving(preferred_batch_sizes=(8, 16), tensorrt=precision)
 
 
-def render_config(name: str, crop: CropMode, serving: Serving | None = None) -> str:
+def render_config(
+    name: str,
+    crop: CropMode,
+    serving: Serving | None = None,
+    metrics: Mapping[str, Mapping[str, Any]] | None = None,
+) -> str:
     """The text of `config.pbtxt`.
 
     Args:
         name: The model's name and folder.
         crop: How clips are cropped for this model.
         serving: How it is served; by default on a CPU.
+        metrics: What versions were measured to be, by their numbers.
     """
     serving = serving or Serving()
-    parameters = {"contract": json.dumps(contract.parameters(), separators=(",", ":")), "crop": crop}
+    parameters = {CONTRACT_KEY: _json(contract.parameters()), CROP_KEY: crop}
+    parameters |= {metrics_key(version): _json(figures) for version, figures in (metrics or {}).items()}
     if serving.cores is not None and serving.tensorrt is None:
         parameters["intra_op_thread_count"] = str(max(1, serving.cores // serving.instances))
     kind = "KIND_CPU" if serving.tensorrt is None else "KIND_GPU"
@@ -171,6 +179,10 @@ def _warmup(name: str, batch: int) -> str:
     batch_size: {batch}
 {inputs}
   }}"""
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, separators=(",", ":"))
 
 
 def _parameters(parameters: Mapping[str, str]) -> str:

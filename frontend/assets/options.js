@@ -3,9 +3,9 @@
 
 import { canSample } from "./capture.js";
 import { byId, element } from "./elements.js";
-import { contract, readyModels } from "./server.js";
+import { contract, readyModels, validationOf } from "./server.js";
 import { showPictures } from "./strip.js";
-import { size } from "./words.js";
+import { percent, size } from "./words.js";
 
 /** @typedef {"sampled" | "video"} Mode - Pictures and sound drawn from the camera, or the whole clip. */
 
@@ -67,7 +67,7 @@ export async function showModels() {
         element(
           "option",
           { value: isDefault ? "" : `${name}/${version}` },
-          `${name}, version ${version}${isDefault ? " (standard)" : ""}`,
+          `${name}, version ${version}${isDefault ? " (standard)" : ""}${howRight(name, version)}`,
         ),
       ),
   );
@@ -99,6 +99,11 @@ export function showPlan() {
   byId("will-send").textContent = canSample()
     ? "Sent are then eight pictures and the sound, unless you choose the whole recording."
     : "This browser cannot draw pictures as it records: the whole recording is sent.";
+}
+
+function howRight(name, version) {
+  const found = validationOf(name, version);
+  return found === null ? "" : `, right on ${percent(found.percent)} in validation`;
 }
 
 function showMode(clip) {

@@ -4,6 +4,7 @@ import { showAttention } from "./attention.js";
 import { showBranches } from "./branches.js";
 import { bar, byId, element } from "./elements.js";
 import { hints } from "./quality.js";
+import { validationOf } from "./server.js";
 import { capitalised, headline, percent } from "./words.js";
 
 const STAGES = { upload: "Upload", queue: "Waiting", decode: "Decoding", inference: "Model", total: "Total" };
@@ -62,9 +63,11 @@ function notes(answer) {
 }
 
 function showDetails({ answer, sent }) {
+  const validation = validationOf(answer.model, answer.model_version);
   const facts = [
     ["Sent", SENT[sent]],
     ["Model", `${answer.model}, version ${answer.model_version}`],
+    ...(validation ? [["Right in validation", `${percent(validation.percent)} of ${validation.clips} clips`]] : []),
     ...Object.entries(answer.timings_ms).map(([stage, time]) => [STAGES[stage] ?? stage, `${Math.round(time)} ms`]),
     ["Request", answer.request_id],
   ];

@@ -16,10 +16,14 @@ import { get } from "./api.js";
  * @property {string[]} versions
  * @property {boolean} ready
  * @property {boolean} default
+ * @property {{validation?: {clips?: number, both?: {accuracy?: number}}} | null} metrics - Of its newest version.
  */
 
 /** @type {Promise<Contract> | null} */
 let asked = null;
+
+/** @type {Model[]} - As the server said last. */
+let known = [];
 
 /**
  * The contract, asked for once; after a failure, again.
@@ -43,8 +47,22 @@ export function contract() {
  */
 export async function readyModels(key) {
   try {
-    return (await get("models", key)).models.filter((model) => model.ready);
+    known = (await get("models", key)).models.filter((model) => model.ready);
   } catch {
-    return [];
+    known = [];
   }
+  return known;
+}
+
+/**
+ * How often a model was right when it was validated, as far as the server has said.
+ *
+ * @param {string} name
+ * @param {string} version
+ * @returns {{percent: number, clips: number} | null}
+ */
+export function validationOf(name, version) {
+  const model = known.find((other) => other.name === name && other.versions.at(-1) === version);
+  const { clips, both } = model?.metrics?.validation ?? {};
+  return clips && both?.accuracy ? { percent: 100 * both.accuracy, clips } : null;
 }

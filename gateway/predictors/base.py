@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
@@ -12,29 +11,10 @@ import numpy.typing as npt
 
 from gateway.deadline import Deadline
 from gateway.errors import ModelNotFoundError, ModelUnavailableError
-from preprocessing.contract import (
-    CONTRACT_VERSION,
-    CROP_MODES,
-    FRAMES,
-    INPUTS,
-    LOG_MEL,
-    OUTPUTS,
-    PRESENT,
-    CropMode,
-    check_parameters,
-)
-from preprocessing.errors import ContractMismatchError
+from preprocessing.contract import CONTRACT_VERSION, FRAMES, INPUTS, LOG_MEL, OUTPUTS, PRESENT, CropMode
+from preprocessing.model_metadata import checked_crop, metrics_of
 
 Tensors = Mapping[str, npt.NDArray[Any]]
-
-CONTRACT_KEY = "contract"
-"""Key of the contract's JSON, in ONNX metadata and in Triton's model configuration alike."""
-
-CROP_KEY = "crop"
-"""Key of the crop mode beside it."""
-
-METRICS_KEY = "metrics"
-"""Key of what the model was measured to be, as JSON; a model may do without."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +43,7 @@ class ModelDescription:
         version: The version that was asked for; None for the newest that is served.
         crop: How it wants frames to be cut.
         max_batch_size: Most clips that it takes at once.
-        metrics: What it was measured to be when it was trained, if it says so.
+        metrics: What it was measured to be when it was trained; None where no version was asked for or it does not say.
     """
 
     name: str
@@ -182,16 +162,8 @@ def description_of(
     Raises:
         ContractMismatchError: It was made for other tensors, or does not say for which.
     """
-    source = f"The model '{name}'"
-    found = _json_object(metadata, CONTRACT_KEY)
-    if found is None:
-        raise ContractMismatchError(f"{source} does not say which tensors it was made for; export it again.")
-    check_parameters(found, source=source)
-    crop = metadata.get(CROP_KEY, "")
-    for mode in CROP_MODES:
-        if crop == mode:
-            return ModelDescription(name, version, mode, max(1, max_batch_size), _json_object(metadata, METRICS_KEY))
-    raise ContractMismatchError(f"{source} wants the crop mode '{crop}'; this code knows {', '.join(CROP_MODES)}.")
+    crop = checked_crop(metadata, source=f"The model '{name}'")
+    return ModelDescription(name, version, crop, max(1, max_batch_size), metrics_of(metadata, version))
 
 
 def check_choice(choice: ModelChoice, default: str, models: list[ServableModel]) -> None:
@@ -261,12 +233,3 @@ def random_tensors(rng: np.random.Generator) -> dict[str, npt.NDArray[Any]]:
     tensors[LOG_MEL.name] = rng.uniform(-1, 1, tensors[LOG_MEL.name].shape).astype(LOG_MEL.dtype)
     tensors[PRESENT.name] = ~tensors[PRESENT.name]
     return tensors
-
-
-def _json_object(metadata: Mapping[str, str], key: str) -> dict[str, Any] | None:
-    """The JSON object under a key, None where there is none that can be read."""
-    try:
-        found = json.loads(metadata.get(key, ""))
-    except ValueError:
-        return None
-    return found if isinstance(found, dict) else None

@@ -78,7 +78,8 @@ class TritonPredictor:
     async def models(self, deadline: Deadline) -> list[ServableModel]:
         """The models that Triton has ready and that fit the contract.
 
-        Triton's repository index is closed where it is deployed well; its statistics name the ready models, too.
+        Triton's repository index is closed where it is deployed well; its statistics name the ready models, too. Their
+        configurations are read anew: one that was remembered knows nothing of a version that came after it.
         """
         try:
             statistics = await self._open_client().get_inference_statistics(client_timeout=deadline.remaining())
@@ -90,11 +91,12 @@ class TritonPredictor:
         found = []
         for name in sorted(versions):
             try:
-                model = await self._description(name, None, deadline)
+                ready = sorted(versions[name], key=int)
+                model = await self._ask_description(name, ready[-1], deadline)
             except ContractMismatchError as error:
                 logger.info("model left out: %s", error.message)
                 continue
-            found.append(ServableModel(name, tuple(sorted(versions[name], key=int)), model.crop, model.metrics))
+            found.append(ServableModel(name, tuple(ready), model.crop, model.metrics))
         return found
 
     async def describe(self, choice: ModelChoice, deadline: Deadline) -> ModelDescription:
@@ -119,14 +121,17 @@ class TritonPredictor:
     async def _description(self, name: str, version: str | None, deadline: Deadline) -> ModelDescription:
         key = name, version
         if key not in self._descriptions:
-            call = self._open_client().get_model_config(name, version or "", client_timeout=deadline.remaining())
-            try:
-                config = (await call).config
-            except InferenceServerException as error:
-                raise self._away(error, deadline, name) from error
-            parameters = {key: value.string_value for key, value in config.parameters.items()}
-            self._descriptions[key] = description_of(name, version, parameters, max_batch_size=config.max_batch_size)
+            self._descriptions[key] = await self._ask_description(name, version, deadline)
         return self._descriptions[key]
+
+    async def _ask_description(self, name: str, version: str | None, deadline: Deadline) -> ModelDescription:
+        call = self._open_client().get_model_config(name, version or "", client_timeout=deadline.remaining())
+        try:
+            config = (await call).config
+        except InferenceServerException as error:
+            raise self._away(error, deadline, name) from error
+        parameters = {key: value.string_value for key, value in config.parameters.items()}
+        return description_of(name, version, parameters, max_batch_size=config.max_batch_size)
 
     async def _infer(self, tensors: Tensors, model: ModelDescription, deadline: Deadline) -> Prediction:
         inputs = []

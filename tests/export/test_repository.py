@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import resource
 import subprocess
@@ -9,10 +10,15 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import onnx
 import pytest
+from google.protobuf import text_format
+from tritonclient.grpc import model_config_pb2
 
 from export.errors import ExportError, RepositoryError
 from export.repository import install, promote, prune, roll_back, served, versions
+from preprocessing.model_metadata import metrics_of
+from tests.support.standin_model import write_standin
 
 ROOT = Path(__file__).parents[2]
 
@@ -57,6 +63,28 @@ def test_a_configuration_that_did_not_change_is_not_touched(model: Path, onnx_fi
     assert {path: path.stat().st_ino for path in before} == before
     install(model.parent, {"model": {"model.onnx": onnx_file}}, "none")
     assert (model / "config.pbtxt").stat().st_ino != before[model / "config.pbtxt"]
+
+
+def test_the_configuration_carries_what_each_version_was_measured_to_be(tmp_path: Path) -> None:
+    file, repository = tmp_path / "some.onnx", tmp_path / "models"
+    write_standin(file)
+    for accuracy in (0.5, 0.75):
+        model = onnx.load(file)
+        found = {"validation": {"accuracy": accuracy, "confusion": [[1, 2], [3, 4]]}}
+        onnx.helper.set_model_props(model, {"metrics": json.dumps(found)})
+        onnx.save(model, file)
+        install(repository, {"model": {"model.onnx": file}}, "face")
+    before = (repository / "model" / "config.pbtxt").read_bytes()
+    parameters = text_format.Parse(before, model_config_pb2.ModelConfig()).parameters
+    metadata = {name: value.string_value for name, value in parameters.items()}
+    assert [metrics_of(metadata, version) for version in ("1", "2", "3")] == [
+        {"validation": {"accuracy": 0.5}},
+        {"validation": {"accuracy": 0.75}},
+        None,
+    ]
+    # Going back changes no configuration, which Triton would load the model for again.
+    roll_back(repository / "model")
+    assert (repository / "model" / "config.pbtxt").read_bytes() == before
 
 
 def test_where_the_second_model_cannot_be_installed_the_first_is_not_either(model: Path, onnx_file: Path) -> None:

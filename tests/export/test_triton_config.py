@@ -10,6 +10,7 @@ from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2
 
 from export.overlays import overlay_configurations
+from export.repository import measured
 from export.triton_config import Serving, gpu, render_config, render_labels, warmup_files
 from preprocessing import contract
 
@@ -23,7 +24,9 @@ def parsed(text: str) -> model_config_pb2.ModelConfig:
 
 @pytest.mark.parametrize("name", ["emotion_fp32", "emotion_int8"])
 def test_committed_configuration_is_the_one_that_the_contract_renders(name: str) -> None:
-    assert (COMMITTED / name / "config.pbtxt").read_text() == render_config(name, "face")
+    assert (COMMITTED / name / "config.pbtxt").read_text() == render_config(
+        name, "face", metrics=measured(COMMITTED / name)
+    )
     assert (COMMITTED / name / "labels.txt").read_text() == render_labels()
     assert {path.name: path.read_bytes() for path in (COMMITTED / name / "warmup").iterdir()} == warmup_files()
 

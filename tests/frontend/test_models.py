@@ -35,6 +35,24 @@ def test_models_can_be_chosen_and_the_chosen_one_answers(browser: Browser, tmp_p
     assert standard["probs"] != chosen["probs"]
 
 
+def test_what_a_model_was_measured_to_be_is_said_where_it_is_chosen_and_with_its_result(
+    browser: Browser, tmp_path: Path
+) -> None:
+    clip = tmp_path / "clip.mkv"
+    clip.write_bytes(draw())
+    metrics = {"validation": {"clips": 240, "both": {"accuracy": 0.7583, "confusion": [[1, 2], [3, 4]]}}}
+    repository = write_models(tmp_path / "models", "first", "second", metrics=metrics)
+    settings = settings_for_tests(mock=False, predictor="onnxruntime", model_repository=repository, model="first")
+    with running_gateway(settings) as client, opened(browser, str(client.base_url)) as page:
+        wait_ready(client)
+        choose(page, clip)
+        options = page.get_by_label("Model", exact=True).locator("option")
+        expect(options.first).to_have_text("first, version 1 (standard), right on 75.8 % in validation")
+        estimate(page)
+        page.get_by_text("Timings and model").click()
+        expect(page.locator("#details")).to_contain_text("Right in validation75.8 % of 240 clips")
+
+
 def test_single_model_needs_no_choice(page: Page, tmp_path: Path) -> None:
     clip = tmp_path / "clip.mkv"
     clip.write_bytes(draw())

@@ -8,8 +8,8 @@ from typing import Any
 
 import onnx
 
-from gateway.predictors.base import CONTRACT_KEY, CROP_KEY
 from preprocessing import contract
+from preprocessing.model_metadata import CONTRACT_KEY, CROP_KEY, METRICS_KEY
 from tests.support.standin_model import write_repository
 
 MODEL = "standin"
@@ -29,11 +29,17 @@ def write_model(folder: Path, *, crop: str = "face", parameters: dict[str, Any] 
     return write_models(folder, MODEL, crop=crop, parameters=parameters)
 
 
-def write_models(folder: Path, *names: str, crop: str = "face", parameters: dict[str, Any] | None = None) -> Path:
-    """The same with several stand-ins, each with weights of its own."""
+def write_models(
+    folder: Path,
+    *names: str,
+    crop: str = "face",
+    parameters: dict[str, Any] | None = None,
+    metrics: dict[str, Any] | None = None,
+) -> Path:
+    """The same with several stand-ins, each with weights of its own, which carry these metrics."""
     write_repository(folder, *names)
     found = json.dumps(contract.parameters() if parameters is None else parameters)
-    metadata = {CONTRACT_KEY: found, CROP_KEY: crop}
+    metadata = {CONTRACT_KEY: found, CROP_KEY: crop} | ({METRICS_KEY: json.dumps(metrics)} if metrics else {})
     for name in names:
         path = folder / name / "1" / "model.onnx"
         model = onnx.load(path)

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import httpx
 import numpy as np
 import pytest
 from tritonclient import grpc
 
+from export.inspection import read_metadata
 from export.repository import MODEL_FILE as MODEL_FILE_NAME
 from export.repository import served
 from preprocessing import contract
 from preprocessing.clip import read_clip
+from preprocessing.model_metadata import metrics_of
 from tests.stack.running import Stack, predict
 from tests.support.data import data_path
 from tests.triton_server.client import ask_onnxruntime, ask_triton, random_inputs, triton_inputs
@@ -60,6 +63,14 @@ def test_random_tensors_get_the_same_answers_from_triton_and_onnx_runtime(runnin
     expected = ask_onnxruntime(MODEL_FILE, tensors)
     for output in contract.OUTPUTS:
         np.testing.assert_allclose(direct[output.name], expected[output.name], atol=1e-5)
+
+
+def test_models_tells_of_triton_what_the_onnx_file_says_of_itself(running: Stack) -> None:
+    metadata = read_metadata(MODEL_FILE)
+    [model] = httpx.get(f"{running.address}/models").raise_for_status().json()["models"]
+    assert model["metrics"] == metrics_of(metadata)
+    assert 0 < model["metrics"]["validation"]["both"]["accuracy"] < 1
+    assert (model["name"], model["versions"], model["crop"]) == (MODEL, [_SERVED.folder.name], metadata["crop"])
 
 
 def test_the_classification_extension_names_the_labels(running: Stack) -> None:
