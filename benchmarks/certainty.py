@@ -13,7 +13,7 @@ import numpy as np
 import onnxruntime
 
 from benchmarks.sampled import MODEL
-from gateway.certainty import RULE, is_uncertain
+from preprocessing.certainty import RULE, is_uncertain
 from preprocessing.clip import read_clip
 from preprocessing.contract import PROBABILITIES
 

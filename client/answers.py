@@ -44,14 +44,14 @@ class Prediction(Answer):
         labels: Names of the emotions.
         probs: Their probabilities, in percent.
         top1: The most probable one.
-        uncertain: Whether the top one should not be relied on, by the gateway's rule; None from Triton directly.
+        uncertain: Whether the top one should not be relied on, by the rule in `preprocessing.certainty`.
         modalities: What the model was given: `video`, `audio`.
         missing: For each modality that is missing, why.
         face: The box around the face as fractions of the frame, if one was found.
         video_probs: What the face alone says, in percent; None without video.
         audio_probs: What the voice alone says, in percent; None without audio.
         frame_attention: How much each frame counted; None without video.
-        quality: How well the clip could be seen and heard; None from Triton directly.
+        quality: How well the clip could be seen and heard.
         explanation: A companion's reading of the probabilities, where it was asked for and answered.
         model: Name of the model.
         model_version: Its version.
@@ -62,14 +62,14 @@ class Prediction(Answer):
     labels: list[str]
     probs: list[float]
     top1: Top
-    uncertain: bool | None = None
+    uncertain: bool
     modalities: dict[str, bool]
     missing: dict[str, str] = Field(default_factory=dict)
     face: dict[str, float] | None = None
     video_probs: list[float] | None = None
     audio_probs: list[float] | None = None
     frame_attention: list[float] | None = None
-    quality: dict[str, Any] | None = None
+    quality: dict[str, float | None]
     explanation: str | None = None
     model: str
     model_version: str
@@ -106,7 +106,7 @@ class TimelineRow(Answer):
     end: float
     probs: list[float]
     top1: Top
-    uncertain: bool | None = None
+    uncertain: bool
 
 
 class TimelineStart(Answer):

@@ -8,16 +8,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from gateway.certainty import is_uncertain
 from gateway.predictors import Prediction
 from gateway.schemas.predictions import ClipPrediction, FaceSchema, Modalities, QualitySchema, TopLabel
+from preprocessing.certainty import is_uncertain
 from preprocessing.clip import Clip
 from preprocessing.contract import LABELS, MODALITIES
-from preprocessing.quality import Quality
 
 _PERCENT_DECIMALS = 4
 _ATTENTION_DECIMALS = 6
-_QUALITY_DECIMALS = 4
 
 
 def clip_prediction(clip: Clip, prediction: Prediction, row: int) -> ClipPrediction:
@@ -38,7 +36,7 @@ def clip_prediction(clip: Clip, prediction: Prediction, row: int) -> ClipPredict
         modalities=modalities,
         missing=report.missing,
         face=None if report.face is None else FaceSchema(**asdict(report.face)),
-        quality=quality_of(report.quality),
+        quality=QualitySchema.model_validate(report.quality.rounded()),
         video_probs=percentages(prediction.video_probabilities[row]) if modalities.video else None,
         audio_probs=percentages(prediction.audio_probabilities[row]) if modalities.audio else None,
         frame_attention=prediction.frame_attention[row].astype(float).round(_ATTENTION_DECIMALS).tolist()
@@ -70,21 +68,6 @@ def modalities_of(present: npt.NDArray[np.bool_]) -> Modalities:
         present: bool [2]: is there video, is there audio.
     """
     return Modalities(**dict(zip(MODALITIES, present.tolist(), strict=True)))
-
-
-def quality_of(quality: Quality) -> QualitySchema:
-    """How well a window could be seen and heard, rounded."""
-
-    def rounded(value: float | None) -> float | None:
-        return None if value is None else round(value, _QUALITY_DECIMALS)
-
-    return QualitySchema(
-        face_height=rounded(quality.face_height),
-        brightness=rounded(quality.brightness),
-        audio_level=rounded(quality.audio_level),
-        clipping=rounded(quality.clipping),
-        padding=round(quality.padding, _QUALITY_DECIMALS),
-    )
 
 
 def percentages(probabilities: npt.NDArray[np.float32]) -> list[float]:

@@ -69,7 +69,7 @@ async def predict_batch(intake: Intake[list[bytes]], services: Services) -> Batc
 async def _decode(intake: Intake[list[bytes]], services: Services) -> list[DecodeResult[Clip] | EmotionError]:
     """What became of each clip. No more of them are under way than there are workers: others get their turn, too."""
     turns = asyncio.Semaphore(services.settings.decode_workers)
-    limit, media_limits = services.settings.upload_limit, services.settings.media_limits
+    limit, media_limits = services.settings.upload_limit, services.settings.media_limits(intake.deadline.expires)
     crop = intake.model.crop
 
     async def decode(data: bytes) -> DecodeResult[Clip] | EmotionError:

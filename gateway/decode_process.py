@@ -100,7 +100,7 @@ class DecodeProcess:
             timeout: Longest time for that, in seconds.
 
         Raises:
-            TimeoutError: It took longer; the process was killed.
+            TimeoutError: It took longer; the process was killed, unless the task itself gave up.
             WorkerGoneError: The process had ended before.
             WorkerExitedError: The process ended meanwhile.
             Exception: What the task raised.

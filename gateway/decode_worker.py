@@ -185,6 +185,7 @@ def perform(task: Task[T], args: tuple[Any, ...]) -> Performed[T]:
 
     Raises:
         MediaError: A subclass says why the clip cannot be read.
+        TimeoutError: The result is of no more use.
         DecodeMemoryError: The memory limit was reached.
         DecodeFailedError: Anything else.
     """
@@ -195,7 +196,7 @@ def perform(task: Task[T], args: tuple[Any, ...]) -> Performed[T]:
         with measured() as parts:
             value = task(*args)
         return Performed(value, time.perf_counter() - begin, parts)
-    except EmotionError:
+    except (EmotionError, TimeoutError):
         raise
     except MemoryError:
         pass  # Raising here would keep the traceback, and with it all that was hoarded, alive into the next clip.

@@ -35,6 +35,9 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
+_GRACE = 0.5
+"""Seconds in which a worker may finish what nobody waits for any more: a fresh process costs more than most clips."""
+
 
 @dataclass(frozen=True)
 class DecodeResult(Generic[T]):
@@ -120,7 +123,7 @@ class DecodePool:
     async def run(
         self, task: Task[T], *args: object, deadline: Deadline, timeout: float | None = None
     ) -> DecodeResult[T]:
-        """Run one task in a worker. Cancelling ends the worker's work, too.
+        """Run one task in a worker. Cancelling ends the worker's work, too, in a moment at the latest.
 
         Args:
             task: One of `gateway.decode_worker`'s tasks.
@@ -151,6 +154,8 @@ class DecodePool:
         try:
             async with asyncio.timeout(deadline.remaining()):
                 for _ in range(len(self._workers) + 1):
+                    if not deadline.remaining():
+                        raise TimeoutError
                     worker = await self._idle.get()
                     with suppress(WorkerGoneError):  # It was lost while idle: the work waits for another.
                         return await self._run_in(worker, work, deadline, timeout)
@@ -169,7 +174,9 @@ class DecodePool:
     async def _run_in(self, worker: DecodeProcess, work: Work, deadline: Deadline, timeout: float) -> Performed[Any]:
         """Run work in a worker, and see to it that the worker, or another in its place, becomes idle again."""
         limit = deadline.within(timeout)
-        running = self._in_thread(worker.run, work, limit.remaining())
+        # Tasks notice a deadline by themselves, so that their process need not be killed for it.
+        grace = _GRACE if limit is deadline else 0.0
+        running = self._in_thread(worker.run, work, limit.remaining() + grace)
         try:
             done: Performed[Any] = await asyncio.shield(running)
         except TimeoutError:
@@ -178,11 +185,8 @@ class DecodePool:
             raise DecodeTimeoutError(
                 f"The clip was not decoded within {timeout:g} s, the limit for one clip."
             ) from None
-        except asyncio.CancelledError:
-            worker.kill()  # Whoever gives up ends the worker's work, too.
-            raise
         finally:
-            if running.done() and worker.alive and worker.finished < self._settings.decode_recycle_after:
+            if running.done() and self._can_go_on(worker):
                 self._idle.put_nowait(worker)
             else:
                 reviving = asyncio.create_task(self._revive(worker, running))
@@ -190,9 +194,18 @@ class DecodePool:
                 reviving.add_done_callback(self._reviving.discard)
         return done
 
+    def _can_go_on(self, worker: DecodeProcess) -> bool:
+        return worker.alive and worker.finished < self._settings.decode_recycle_after
+
     async def _revive(self, worker: DecodeProcess, running: asyncio.Future[Any]) -> None:
-        """Start a fresh process in place of one that ended, or that has done its share."""
+        """End the work that nobody waits for, and start a fresh process in place of one that ended or did its share."""
+        await asyncio.wait([running], timeout=_GRACE)
+        if not running.done():
+            worker.kill()
         await asyncio.gather(running, return_exceptions=True)
+        if self._can_go_on(worker):
+            self._idle.put_nowait(worker)
+            return
         pause = 0.01
         while True:
             try:

@@ -30,7 +30,8 @@ async def predict_one(
     """
     begin = time.perf_counter()
     settings, deadline, model = services.settings, intake.deadline, intake.model
-    result = await services.pool.run(task, *args, model.crop, settings.media_limits, deadline=deadline)
+    limits = settings.media_limits(deadline.expires)
+    result = await services.pool.run(task, *args, model.crop, limits, deadline=deadline)
     clip = result.value
     decoded_at = time.perf_counter()
     prediction = await services.predictor.predict(clip.tensors(), model, deadline.within(settings.inference_timeout))

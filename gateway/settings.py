@@ -280,15 +280,19 @@ class Settings(BaseSettings):
         """The predictor that is used, after `mock`."""
         return "mock" if self.mock else self.predictor
 
-    @property
-    def media_limits(self) -> MediaLimits:
-        """How much of a clip is decoded at most."""
+    def media_limits(self, expires: float | None = None) -> MediaLimits:
+        """How much of a clip is decoded at most.
+
+        Args:
+            expires: When the result is of no more use, on the clock of `time.monotonic`.
+        """
         return MediaLimits(
             duration=self.decode_duration,
             pixels=self.decode_pixels,
             frames=self.decode_frames,
             audio_samples=self.decode_audio_samples,
             tracks=self.decode_tracks,
+            expires=expires,
         )
 
     @property

@@ -135,7 +135,7 @@ async def start_timeline(intake: Intake[bytes], services: Services, step: float)
                 step,
                 settings.timeline_seconds,
                 intake.model.crop,
-                settings.media_limits,
+                settings.media_limits(deadline.expires),
                 deadline=deadline,
                 timeout=deadline.remaining(),
             )

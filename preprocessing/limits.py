@@ -6,6 +6,7 @@ the limit and what was measured.
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
 
 from preprocessing.errors import (
@@ -27,6 +28,7 @@ class MediaLimits:
         frames: Video frames decoded for one answer, also those that are decoded only because others need them.
         audio_samples: Audio samples decoded for one answer, over all channels.
         tracks: Tracks of any kind.
+        expires: When the result is of no more use, on the clock of `time.monotonic`; None for never.
     """
 
     duration: float = 600.0
@@ -34,6 +36,7 @@ class MediaLimits:
     frames: int = 6_000
     audio_samples: int = 40_000_000
     tracks: int = 16
+    expires: float | None = None
 
     def check_duration(self, seconds: float) -> None:
         """Refuse a clip that is longer than the limit.
@@ -54,6 +57,15 @@ class MediaLimits:
             raise TooManyPixelsError(
                 f"A frame has {width} × {height} = {width * height:,} pixels; the limit is {self.pixels:,}."
             )
+
+    def check_time(self) -> None:
+        """Give up once the result is of no more use.
+
+        Raises:
+            TimeoutError: It is not.
+        """
+        if self.expires is not None and time.monotonic() > self.expires:
+            raise TimeoutError
 
     def check_tracks(self, tracks: int) -> None:
         """Refuse a file that has more tracks than the limit.
@@ -85,7 +97,9 @@ class Spending:
         Raises:
             TooManyPixelsError: It is larger than the limit.
             TooManyFramesError: It is one more than the limit.
+            TimeoutError: The result is of no more use.
         """
+        self.limits.check_time()
         self.limits.check_size(width, height)
         self.frames += 1
         if self.frames > self.limits.frames:
@@ -99,7 +113,9 @@ class Spending:
 
         Raises:
             TooManySamplesError: There are more than the limit.
+            TimeoutError: The result is of no more use.
         """
+        self.limits.check_time()
         self.audio_samples += samples
         if self.audio_samples > self.limits.audio_samples:
             raise TooManySamplesError(

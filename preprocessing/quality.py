@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from typing import Final
 
@@ -17,6 +18,8 @@ QUIETEST: Final = -120.0
 
 CLIPPED: Final = 0.99
 """Samples at or beyond this count as clipped: resampling to 16 kHz rounds the corners of what was cut at 1."""
+
+_DECIMALS: Final = 4
 
 _LUMA: Final = np.array([0.299, 0.587, 0.114])
 """Weights of red, green and blue (ITU-R BT.601)."""
@@ -41,6 +44,12 @@ class Quality:
     audio_level: float | None
     clipping: float | None
     padding: float
+
+    def rounded(self) -> dict[str, float | None]:
+        """The parts by name, as answers give them."""
+        return {
+            name: None if value is None else round(value, _DECIMALS) for name, value in dataclasses.asdict(self).items()
+        }
 
 
 def measure(frames: npt.NDArray[np.uint8] | None, face: FaceBox | None, sound: Sound | None, length: float) -> Quality:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from fastapi import APIRouter
 
 from gateway.authentication import Caller
-from gateway.certainty import RULE
 from gateway.deadline import Deadline
 from gateway.routes.documentation import error_responses
 from gateway.sampled_upload import JPEG_QUALITY, LONGEST_SIDE
@@ -19,6 +18,7 @@ from gateway.schemas.service import (
 )
 from gateway.services import ServicesDependency
 from gateway.timeline import LARGEST_STEP, SMALLEST_STEP
+from preprocessing.certainty import RULE
 from preprocessing.contract import (
     CONTRACT_VERSION,
     FRAME_COUNT,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from gateway.certainty import RULE
 from gateway.schemas.base import REQUEST_ID, Schema
+from preprocessing.certainty import RULE
 from preprocessing.contract import FRAME_COUNT, LABELS
 
 EXAMPLE_PERCENTAGES = [11.2, 9.4, 8.1, 14.9, 20.5, 13.3, 12.5, 10.1]

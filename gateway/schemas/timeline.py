@@ -6,10 +6,10 @@ from typing import Literal
 
 from pydantic import Field
 
-from gateway.certainty import RULE
 from gateway.schemas.base import REQUEST_ID, Schema
 from gateway.schemas.errors import ErrorDetail
 from gateway.schemas.predictions import EXAMPLE_PERCENTAGES, Modalities, TopLabel
+from preprocessing.certainty import RULE
 from preprocessing.contract import LABELS
 
 

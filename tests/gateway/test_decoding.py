@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -15,6 +16,7 @@ import pytest
 
 from tests.gateway import faults
 from tests.gateway.running import gateway_process, running_gateway, settings_for_tests, wait_until
+from tests.support.clips import draw
 
 MEBIBYTE = 2**20
 
@@ -154,6 +156,36 @@ def test_clip_that_waits_beyond_the_deadline_is_given_up(clip: bytes) -> None:
         responses = list(threads.map(lambda data: send(gateway, data), [faults.HANG, faults.HANG]))
         assert {response.json()["error"]["code"] for response in responses} == {"deadline_exceeded"}
         wait_until(lambda: send(gateway, clip).status_code == 200, "the next clip is answered")
+
+
+@pytest.mark.parametrize("path", ["/predict", "/predict/timeline"])
+def test_deadline_that_passes_while_a_clip_is_decoded_costs_no_worker(path: str) -> None:
+    long = draw(frame_times=range(0, 20_000, 40), audio_seconds=20.0)
+    before = set(workers())
+    with running_gateway(settings_for_tests(**PATIENT)) as gateway:
+        assert gateway.post(path, files={"file": long}).status_code == 200
+        decoding = set(workers()) - before
+        codes: Counter[int | str] = Counter()
+        for milliseconds in (1, 5, 10, 20, 30, 50) * 2:
+            deadline = {"X-Deadline-Seconds": str(milliseconds / 1000)}
+            response = gateway.post(path, files={"file": long}, headers=deadline)
+            codes[response.status_code if response.is_success else response.json()["error"]["code"]] += 1
+        assert codes["deadline_exceeded"] > 0
+        assert set(codes) <= {200, "deadline_exceeded", "upload_timeout"}
+        assert gateway.post(path, files={"file": long}).status_code == 200
+        assert set(workers()) - before == decoding
+
+
+def test_client_that_goes_early_costs_no_worker(clip: bytes) -> None:
+    before = set(workers())
+    with running_gateway(settings_for_tests(**PATIENT)) as gateway:
+        assert send(gateway, clip).status_code == 200
+        decoding = set(workers()) - before
+        for _ in range(5):
+            with suppress(httpx.ReadTimeout):
+                gateway.post("/predict", files={"file": ("clip", clip)}, timeout=0.02)
+        assert send(gateway, clip).status_code == 200
+        assert set(workers()) - before == decoding
 
 
 def test_client_that_goes_ends_the_work_of_the_worker(clip: bytes) -> None:

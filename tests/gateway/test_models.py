@@ -9,8 +9,8 @@ import httpx
 import numpy as np
 import pytest
 
-from gateway.certainty import LOWEST_PROBABILITY, SMALLEST_LEAD, is_uncertain
 from preprocessing import contract
+from preprocessing.certainty import LOWEST_PROBABILITY, SMALLEST_LEAD, is_uncertain
 from preprocessing.video import sample_times
 from tests.gateway.models import MODEL, write_model
 from tests.gateway.running import running_gateway, settings_for_tests, wait_ready

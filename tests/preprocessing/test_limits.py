@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import time
+from collections.abc import Callable
 
 import av
 import numpy as np
@@ -72,6 +74,15 @@ def test_tracks_of_any_kind_count() -> None:
             container.mux(stream.encode(frame))
     with pytest.raises(TooManyTracksError, match="20 tracks; the limit is 16"):
         read_clip(buffer.getvalue())
+
+
+@pytest.mark.parametrize("tracks", [{}, {"audio_codec": None}, {"video_codec": None}], ids=str)
+@pytest.mark.parametrize("read", [read_clip, read_timeline])
+def test_what_is_of_no_more_use_is_given_up(read: Callable[..., object], tracks: dict[str, None]) -> None:
+    data, now = draw(**tracks), time.monotonic()
+    with pytest.raises(TimeoutError):
+        read(data, limits=MediaLimits(expires=now))
+    read(data, limits=MediaLimits(expires=now + 3600))
 
 
 def test_a_timeline_has_the_same_limits() -> None:

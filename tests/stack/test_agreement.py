@@ -70,7 +70,7 @@ def test_models_tells_of_triton_what_the_onnx_file_says_of_itself(running: Stack
     [model] = httpx.get(f"{running.address}/models").raise_for_status().json()["models"]
     assert model["metrics"] == metrics_of(metadata)
     assert 0 < model["metrics"]["validation"]["both"]["accuracy"] < 1
-    assert (model["name"], model["versions"], model["crop"]) == (MODEL, [_SERVED.folder.name], metadata["crop"])
+    assert (model["name"], model["versions"], model["crop"]) == (MODEL, [MODEL_FILE.parent.name], metadata["crop"])
 
 
 def test_the_classification_extension_names_the_labels(running: Stack) -> None:
