@@ -23,9 +23,8 @@ run: .venv/.serving $(TRITON_ENVIRONMENT)  ## Start Triton and the gateway; Ctrl
 test: .venv/.development $(TRITON_ENVIRONMENT) programs  ## Run all tests
 	.venv/bin/python -m pytest $(ARGS)
 
-# Docker's server and client are one package of Debian 12 and two of Debian 13.
 test-containers: .venv/.development  ## Build the images, run them by compose, and test that
-	@.ci/install-programs dockerd:docker.io docker:docker-cli mmdebstrap:mmdebstrap
+	@.ci/install-programs $(CONTAINER_PROGRAMS)
 	.venv/bin/python -m pytest -m containers tests/containers $(ARGS)
 
 # In an environment of its own: its pins are not ours.
@@ -126,8 +125,11 @@ clean:  ## Remove environments and caches, but no data, checkpoints or models
 	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check $(PACKAGE)
 	touch $@
 
-# Programs that tests drive, each with the Debian package that holds it.
-TEST_PROGRAMS := chromium:chromium nginx:nginx promtool:prometheus redis-server:redis-server node:nodejs npm:npm
+# Programs that tests drive, each with the Debian package that holds it. Docker's server and client are one package of
+# Debian 12 and two of Debian 13.
+CONTAINER_PROGRAMS := dockerd:docker.io docker:docker-cli mmdebstrap:mmdebstrap
+TEST_PROGRAMS := chromium:chromium nginx:nginx promtool:prometheus redis-server:redis-server node:nodejs npm:npm \
+	$(CONTAINER_PROGRAMS)
 
 .PHONY: programs
 programs:

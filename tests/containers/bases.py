@@ -8,6 +8,7 @@ are, so that only the first run makes it.
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import shutil
 import subprocess
@@ -21,6 +22,7 @@ import pytest
 
 from tests.containers.engine import Engine
 from tests.containers.host_pip import CERTIFICATES
+from tests.containers.memory import folder_in_memory
 from tests.support.tools import tool
 
 ROOT = Path(__file__).parents[2]
@@ -34,6 +36,7 @@ DOCKERFILES = {
 CACHE = ROOT / ".cache" / "containers"
 PULLING_SECONDS = 300
 _MAKING_SECONDS = 500
+_MAKING_GIBIBYTES = 1
 _RELEASE = "bookworm"
 # Otherwise a package does at installation what this does, and keeps all of Perl for it.
 _MERGED = ("--hook-dir=/usr/share/mmdebstrap/hooks/merged-usr", "--include=usr-is-merged")
@@ -136,22 +139,20 @@ def _archive(name: str) -> Path:
         CACHE.mkdir(parents=True, exist_ok=True)
         # The name ends in .tar, which tells mmdebstrap what to write.
         unfinished = archive.with_name(f"unfinished-{archive.name}")
-        subprocess.run(
-            [
-                tool("mmdebstrap"),
-                "--quiet",
-                f"--variant={recipe.variant}",
-                f"--include={','.join(recipe.packages)}",
-                *(_MERGED if recipe.variant == "minbase" else ()),
-                *_NO_DOCUMENTS,
-                # What only extracts packages ends before hooks of the other kind run.
-                f"--{'extract' if recipe.variant == 'extract' else 'customize'}-hook={recipe.finish}",
-                _RELEASE,
-                unfinished,
-            ],
-            check=True,
-            timeout=_MAKING_SECONDS,
-        )
+        command = [
+            tool("mmdebstrap"),
+            "--quiet",
+            f"--variant={recipe.variant}",
+            f"--include={','.join(recipe.packages)}",
+            *(_MERGED if recipe.variant == "minbase" else ()),
+            *_NO_DOCUMENTS,
+            # What only extracts packages ends before hooks of the other kind run.
+            f"--{'extract' if recipe.variant == 'extract' else 'customize'}-hook={recipe.finish}",
+            _RELEASE,
+            str(unfinished),
+        ]
+        with folder_in_memory(_MAKING_GIBIBYTES) as folder:
+            subprocess.run(command, env=os.environ | {"TMPDIR": str(folder)}, check=True, timeout=_MAKING_SECONDS)
         unfinished.rename(archive)
     return archive
 

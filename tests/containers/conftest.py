@@ -8,20 +8,21 @@ from pathlib import Path
 
 import pytest
 
-from tests.containers.bases import DOCKERFILES, ROOT, bases_of, provide
+from tests.containers.bases import DOCKERFILES, bases_of, provide
 from tests.containers.engine import Engine, running_engine
 from tests.containers.host_pip import settings_for_builds
+from tests.containers.images import BUILDING_SECONDS, build, name_of
 from tests.containers.project import Project, running_project
 
 SERVED = ("models", "recorder", "gateway", "triton")
-BUILDING_SECONDS = 900
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The first test waits for all images, so the limit of every test is that of building them."""
     for item in items:
         if Path(__file__).parent in item.path.parents:
-            item.add_marker(pytest.mark.containers)
+            if item.path.stem != "test_small_proof":
+                item.add_marker(pytest.mark.containers)
             item.add_marker(pytest.mark.timeout(BUILDING_SECONDS))
 
 
@@ -42,25 +43,9 @@ def bases(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 def images(engine: Engine, bases: dict[str, str]) -> dict[str, str]:
     """The images of what is served, built from this working tree: names by their part."""
     print(f"base images: {bases}")
-    names = {part: f"emotion-{part}:local" for part in SERVED}
     with ThreadPoolExecutor(2) as pool:
-        list(pool.map(lambda part: build(engine, part, names[part]), SERVED))
-    return names
-
-
-def build(engine: Engine, part: str, name: str) -> None:
-    """Build one image; packages come by the network of this machine, as a private engine has no other."""
-    engine.docker(
-        "build",
-        "--network",
-        "host",
-        "--file",
-        str(DOCKERFILES[part]),
-        "--tag",
-        name,
-        str(ROOT),
-        timeout=BUILDING_SECONDS,
-    )
+        list(pool.map(lambda part: build(engine, part), SERVED))
+    return {part: name_of(part) for part in SERVED}
 
 
 @pytest.fixture(scope="session")

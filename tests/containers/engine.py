@@ -1,7 +1,8 @@
 """A Docker engine for the tests: a private one that leaves nothing behind, or else the one that is there.
 
-A private engine keeps everything below one temporary folder, touches neither the firewall nor forwarding, and publishes
-on loopback. Containers reach each other and no more; builds take the host's network.
+A private engine keeps everything below one temporary folder, in memory where there is enough of it, touches neither the
+firewall nor forwarding, and publishes on loopback. Containers reach each other and no more; builds take the host's
+network.
 """
 
 from __future__ import annotations
@@ -19,10 +20,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.containers.memory import keep_in_memory, remove_with_mounts
 from tests.support.tools import tool
 
 _STARTING_SECONDS = 60.0
 _ENDING_SECONDS = 60.0
+_IMAGES_GIBIBYTES = 5
+"""Room for all images, their layers while they are built, and what containers write."""
 # TEST-NET-2 (RFC 5737) is nobody's network, so that no route of the host is covered.
 _ADDRESS_POOLS = [f"base=198.51.100.{start}/28,size=28" for start in range(16, 256, 16)]
 
@@ -104,6 +108,8 @@ def _private_engine(dockerd: str) -> Iterator[Engine]:
     # Not below pytest's own folder: the path of a socket has at most 107 characters.
     folder = Path(tempfile.mkdtemp(prefix="emotion-docker-"))
     socket, log = folder / "docker.sock", folder / "log"
+    (folder / "data").mkdir()
+    keep_in_memory(folder / "data", _IMAGES_GIBIBYTES)
     engine = Engine({"DOCKER_HOST": f"unix://{socket}", "DOCKER_CONFIG": str(folder), "DOCKER_BUILDKIT": "0"}, True)
     arguments = [
         f"--host=unix://{socket}",
@@ -137,12 +143,4 @@ def _private_engine(dockerd: str) -> Iterator[Engine]:
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, 9)
             process.wait()
-        _remove(folder)
-
-
-def _remove(folder: Path) -> None:
-    """Remove the engine's folder; file systems that it left mounted there come off first, the innermost before."""
-    mounts = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()]
-    for mount in sorted((each for each in mounts if each.startswith(f"{folder}/")), reverse=True):
-        subprocess.run(["umount", "--lazy", mount], check=False)
-    shutil.rmtree(folder)
+        remove_with_mounts(folder)

@@ -49,7 +49,7 @@ def stepped(tmp_path_factory: pytest.TempPathFactory) -> tuple[int, Path, dict[s
     with running_gateway(settings_for_tests()) as gateway:
         code, said = run(
             output,
-            *("--host", str(gateway.base_url), "--shape", "step", "--users", "5", "--seconds", "12"),
+            *("--host", str(gateway.base_url), "--shape", "step", "--users", "5", "--seconds", "8"),
             *("--endpoints", "predict,batch,timeline,sampled"),
         )
     assert (output / "summary.json").is_file(), said
@@ -128,7 +128,7 @@ def test_the_open_loop_charges_the_time_that_requests_wait_for_a_slow_server(tmp
         return 200, {"labels": list(LABELS), "probs": probs, "model": "m", "top1": {"label": LABELS[0], "prob": 100.0}}
 
     with _server(HTTPServer, answer) as host:
-        run(tmp_path, "--host", host, "--seconds", "6", "--endpoints", "open", "--rate", "10")
+        run(tmp_path, "--host", host, "--seconds", "4", "--endpoints", "open", "--rate", "10")
     figures = json.loads((tmp_path / "summary.json").read_text())["endpoints"]["predict"]
     assert figures["p95"] > 1000
 
