@@ -102,6 +102,9 @@ def _graceful_end(manifests: list[Manifest]) -> Iterator[str]:
     settings = gateway_settings(manifests)
     after_signal = {"gateway": settings.drain_delay + settings.drain_timeout, "triton": 10 + 6, "recorder": 0}
     for name, pod in pod_specs(manifests).items():
+        # Whatever is not ours holds nobody's request.
+        if name not in after_signal:
+            continue
         (container,) = pod["containers"]
         needed = container["lifecycle"]["preStop"]["sleep"]["seconds"] + after_signal[name]
         if pod["terminationGracePeriodSeconds"] <= needed:

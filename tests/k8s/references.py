@@ -49,7 +49,7 @@ def _selectors(manifests: list[Manifest]) -> Iterator[str]:
             own = [spec["template"]["metadata"]["labels"]]
             spreads = [
                 spread["labelSelector"]["matchLabels"]
-                for spread in spec["template"]["spec"]["topologySpreadConstraints"]
+                for spread in spec["template"]["spec"].get("topologySpreadConstraints", [])
             ]
             if not all(_selects(each, own) for each in [selector, *spreads]):
                 yield f"{name} does not select its own pods"

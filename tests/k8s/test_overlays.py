@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 import yaml
@@ -17,7 +18,7 @@ from tests.k8s.changes import FOLDER, changes
 from tests.k8s.policy import violations
 from tests.k8s.ranges import faults, gateway_settings, quantity
 from tests.k8s.references import dangling
-from tests.k8s.rendering import K8S, OVERLAYS, named, of_kind, pod_specs, render, rendered
+from tests.k8s.rendering import K8S, OVERLAYS, Manifest, named, of_kind, pod_specs, render, rendered
 from tests.support.tools import tool
 
 REPOSITORY = K8S.parent / "model_repository"
@@ -162,12 +163,16 @@ def test_the_ingress_sends_the_whole_api_to_the_gateway_and_no_metrics() -> None
     assert not any("/api/metrics".startswith(prefix) for prefix in prefixes)
 
 
+def with_components(folder: Path, *components: str) -> list[Manifest]:
+    """The manifests of the overlay `cpu` with components."""
+    places = [os.path.relpath(K8S / "components" / name, folder) for name in components]
+    kustomization = {"resources": [os.path.relpath(K8S / "overlays" / "cpu", folder)], "components": places}
+    (folder / "kustomization.yaml").write_text(yaml.safe_dump(kustomization | {"namespace": "emotion"}))
+    return render(folder)
+
+
 def test_keda_scales_what_the_autoscalers_would_have(tmp_path: Path) -> None:
-    parts = {name: os.path.relpath(K8S / name, tmp_path) for name in ("overlays/cpu", "components/monitoring")}
-    keda = os.path.relpath(K8S / "components" / "keda", tmp_path)
-    kustomization = {"resources": [parts["overlays/cpu"]], "components": [parts["components/monitoring"], keda]}
-    (tmp_path / "kustomization.yaml").write_text(yaml.safe_dump(kustomization))
-    manifests = render(tmp_path)
+    manifests = with_components(tmp_path, "monitoring", "keda")
     assert of_kind(manifests, "HorizontalPodAutoscaler") == []
     replaced = {
         (each["spec"]["scaleTargetRef"]["name"], each["spec"]["minReplicas"], each["spec"]["maxReplicas"])
@@ -178,3 +183,18 @@ def test_keda_scales_what_the_autoscalers_would_have(tmp_path: Path) -> None:
         for each in of_kind(manifests, "ScaledObject")
     }
     assert scaled == replaced
+
+
+def test_gateways_and_nobody_else_count_in_the_redis_that_they_are_told_of(tmp_path: Path) -> None:
+    manifests = with_components(tmp_path, "redis")
+    assert (dangling(manifests), faults(manifests), violations(manifests)) == ([], [], [])
+    redis = urlsplit(gateway_settings(manifests).rate_limit_storage)
+    service = named(manifests, "Service", str(redis.hostname))
+    assert [port["port"] for port in service["spec"]["ports"]] == [redis.port]
+    rule = {"podSelector": {"matchLabels": {"app.kubernetes.io/name": "gateway"}}}
+    assert named(manifests, "NetworkPolicy", "redis")["spec"]["ingress"] == [
+        {"from": [rule], "ports": [{"protocol": "TCP", "port": redis.port}]}
+    ]
+    (way,) = named(manifests, "NetworkPolicy", "gateway-redis")["spec"]["egress"]
+    assert way["to"] == [{"podSelector": {"matchLabels": service["spec"]["selector"]}}]
+    assert way["ports"] == [{"protocol": "TCP", "port": redis.port}]
