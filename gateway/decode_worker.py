@@ -25,6 +25,7 @@ import numpy as np
 from av.error import FFmpegError
 
 from gateway.errors import DecodeFailedError, DecodeMemoryError
+from gateway.freed_memory import keep_freed_memory
 from preprocessing.clip import Clip, read_clip
 from preprocessing.contract import CropMode
 from preprocessing.errors import DamagedMediaError, EmotionError
@@ -126,6 +127,7 @@ def start_worker(limits: WorkerLimits) -> None:
     Args:
         limits: What the worker may use from now on.
     """
+    keep_freed_memory()
     warm_up()
     read_clip(_rehearsal())  # once more in this process: a forked one owns no page of its memory yet
     _limits[:] = [limits]

@@ -7,6 +7,7 @@ last frame that is needed, and only frames that are used are converted.
 
 from __future__ import annotations
 
+import threading
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ import numpy.typing as npt
 from av.error import FFmpegError
 from av.packet import Packet
 from av.video.frame import VideoFrame
+from av.video.reformatter import VideoReformatter
 
 from preprocessing.contract import FRAME_COUNT, FRAME_SIZE
 from preprocessing.limits import Spending
@@ -78,14 +80,15 @@ class Picture:
         Only the region is converted: most of a frame is not face.
         """
         if region is None:
-            return np.rot90(self.frame.to_ndarray(format="rgb24"), self.quarter_turns)
+            return np.rot90(_converted(self.frame, format="rgb24").to_ndarray(), self.quarter_turns)
         left, top, size = self._stored(region)
         part = cut_planes(self.frame, left, top, size)
         if part is None:
             part, inner_left, inner_top = self.frame, left, top
         else:
             inner_left, inner_top = left % 2, top % 2
-        array = part.to_ndarray(format="rgb24")[inner_top : inner_top + size, inner_left : inner_left + size]
+        array = _converted(part, format="rgb24").to_ndarray()
+        array = array[inner_top : inner_top + size, inner_left : inner_left + size]
         return np.rot90(array, self.quarter_turns)
 
     def _stored(self, region: Square) -> tuple[int, int, int]:
@@ -106,7 +109,8 @@ class Picture:
         if scale >= 1:
             return self
         width, height = (max(1, int(side * scale)) for side in (self.frame.width, self.frame.height))
-        return Picture(self.frame.reformat(width, height, interpolation="AREA"), self.quarter_turns)
+        reduced = _converted(self.frame, width=width, height=height, interpolation="AREA")
+        return Picture(reduced, self.quarter_turns)
 
     def grey(self, longest_side: int) -> UInt8Array:
         """The upright frame in grey, reduced so that its longest side is at most `longest_side` pixels.
@@ -115,7 +119,8 @@ class Picture:
             uint8 [height, width], contiguous.
         """
         scale = min(1.0, longest_side / max(self.frame.width, self.frame.height))
-        reduced = self.frame.reformat(
+        reduced = _converted(
+            self.frame,
             width=max(1, round(self.frame.width * scale)),
             height=max(1, round(self.frame.height * scale)),
             format="gray",
@@ -136,6 +141,28 @@ class Picture:
         interpolation = cv2.INTER_AREA if shrinking else cv2.INTER_LINEAR
         resized = cv2.resize(np.ascontiguousarray(part), (FRAME_SIZE, FRAME_SIZE), interpolation=interpolation)
         return np.asarray(resized, np.uint8)
+
+
+class _Reformatters(threading.local):
+    """A converter for each kind of conversion, in each thread.
+
+    Frames make their own, which takes several times as long as the conversion.
+    """
+
+    def __init__(self) -> None:
+        self.by_kind: dict[frozenset[str], VideoReformatter] = {}
+
+
+_reformatters = _Reformatters()
+
+
+def _converted(frame: VideoFrame, **target: int | str) -> VideoFrame:
+    """A frame in another size or format, by `VideoReformatter.reformat`'s arguments.
+
+    On one thread: for pictures of this size, starting threads takes longer than what they do.
+    """
+    reformatter = _reformatters.by_kind.setdefault(frozenset(target), VideoReformatter())
+    return reformatter.reformat(frame, threads=1, **target)  # type: ignore[arg-type]
 
 
 def cut_planes(frame: VideoFrame, left: int, top: int, size: int) -> VideoFrame | None:
