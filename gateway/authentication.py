@@ -9,7 +9,7 @@ from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBea
 
 from gateway.errors import UnauthorizedError
 from gateway.keys import ANONYMOUS
-from gateway.services import ServicesDependency
+from gateway.services import services_of
 
 _header = APIKeyHeader(name="X-API-Key", auto_error=False, description="Asked for where the server has keys.")
 _bearer = HTTPBearer(auto_error=False, description="The same key, as a bearer token.")
@@ -17,7 +17,6 @@ _bearer = HTTPBearer(auto_error=False, description="The same key, as a bearer to
 
 async def _caller(
     request: Request,
-    services: ServicesDependency,
     header: Annotated[str | None, Security(_header)],
     bearer: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)],
 ) -> str:
@@ -27,6 +26,7 @@ async def _caller(
         UnauthorizedError: The server asks for a key, and there is none or a wrong one.
         RateLimitedError: The address or the key asks too often; wrong keys count, too.
     """
+    services = services_of(request)
     if request.client is not None:
         await services.rate_limits.count_address(request.client.host)
     if services.keys.is_empty:

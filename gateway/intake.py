@@ -15,7 +15,7 @@ from gateway.disconnect import run_while_connected
 from gateway.logs import request_id_of_task
 from gateway.predictors import ModelChoice, ModelDescription
 from gateway.request_deadline import RequestDeadline, RequestDeadlineDependency
-from gateway.services import Services, ServicesDependency
+from gateway.services import Services, services_of
 from gateway.settings import Settings
 
 Upload = TypeVar("Upload")
@@ -107,7 +107,6 @@ class Admission:
 
 async def _admission(
     request: Request,
-    services: ServicesDependency,
     _: Caller,
     deadline: RequestDeadlineDependency,
     *,
@@ -126,7 +125,7 @@ async def _admission(
         ),
     ] = None,
 ) -> Admission:
-    return Admission(request, services, ModelChoice(model, version), deadline)
+    return Admission(request, services_of(request), ModelChoice(model, version), deadline)
 
 
 AdmissionDependency = Annotated[Admission, Depends(_admission)]

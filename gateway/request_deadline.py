@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Annotated, Final
 
-from fastapi import Depends, Header
+from fastapi import Depends, Header, Request
 
 from gateway.deadline import Deadline
-from gateway.services import ServicesDependency
+from gateway.services import services_of
 from gateway.settings import Settings
 
 DEADLINE_HEADER: Final = "X-Deadline-Seconds"
@@ -44,7 +44,7 @@ class RequestDeadline:
 
 
 async def _request_deadline(
-    services: ServicesDependency,
+    request: Request,
     seconds: Annotated[
         float | None,
         Header(
@@ -59,7 +59,7 @@ async def _request_deadline(
     ] = None,
 ) -> RequestDeadline:
     return RequestDeadline(
-        services.settings, None if seconds is None else replace(Deadline.after(seconds), is_requests=True)
+        services_of(request).settings, None if seconds is None else replace(Deadline.after(seconds), is_requests=True)
     )
 
 

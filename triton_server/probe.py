@@ -138,7 +138,8 @@ class ModelWatch:
         """Look once.
 
         Inferences that others asked for count like the launcher's own: where they succeed, nothing is added to the
-        load, and a full queue that rejects the launcher's inference does not make a broken server.
+        load, and a full queue that rejects the launcher's inference does not make a broken server. The launcher's
+        own come when half of the time is over: more often they would only keep an idle machine busy.
 
         Args:
             hang_timeout_seconds: Time without any success after which the model counts as broken.
@@ -149,6 +150,8 @@ class ModelWatch:
         try:
             before, self._successes = self._successes, self._probe.successes()
             if self._successes == before:
+                if time.monotonic() - self._last_success < hang_timeout_seconds / 2:
+                    return None
                 self._probe.infer()
                 self._successes += 1
         except ProbeError as error:
