@@ -5,17 +5,24 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Literal, get_args
 
 from benchmarks import endurance, growth, guard, report, results, serving, stages, workloads
 
-PIECES: dict[str, Callable[[bool], dict[str, Any]]] = {
-    "stages": lambda quick: stages.measure(3 if quick else 15),
-    "variants": lambda quick: serving.measure_variants(*((1, 3.0, 3) if quick else (2, 5.0, 8))),
-    "peers": lambda quick: serving.measure_peers(*((1, 3.0, 3) if quick else (3, 6.0, 8))),
-    "growth": lambda quick: growth.measure(*((3.0, 3) if quick else (8.0, 7))),
-    "cold": lambda quick: endurance.measure_cold_start(1 if quick else 2),
-    "memory": lambda quick: endurance.measure_memory(1000 if quick else endurance.REQUESTS),
+Effort = Literal["trial", "short", "full"]
+"""`trial` shows that everything works, `short` gives figures in about 25 minutes, `full` in about 45."""
+
+PIECES: dict[str, Callable[[Effort], dict[str, Any]]] = {
+    "stages": lambda effort: stages.measure({"trial": 1, "short": 7, "full": 15}[effort]),
+    "variants": lambda effort: serving.measure_variants(
+        *{"trial": (1, 1.0, 1), "short": (2, 5.0, 6), "full": (3, 8.0, 12)}[effort]
+    ),
+    "peers": lambda effort: serving.measure_peers(
+        *{"trial": (1, 1.0, 1), "short": (2, 6.0, 6), "full": (4, 8.0, 12)}[effort]
+    ),
+    "growth": lambda effort: growth.measure(*{"trial": (1.0, 1), "short": (5.0, 3), "full": (10.0, 7)}[effort]),
+    "cold": lambda effort: endurance.measure_cold_start({"trial": 1, "short": 2, "full": 3}[effort]),
+    "memory": lambda effort: endurance.measure_memory({"trial": 500, "short": 10_000, "full": 10_000}[effort]),
     "guard": lambda _: vars(guard.measure(workloads.clip(workloads.RECORDING))),
 }
 """What can be measured, each in less than a quarter of an hour."""
@@ -25,7 +32,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Measure and report; returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__.splitlines()[0])
     parser.add_argument("pieces", nargs="*", metavar="PIECE", help=f"of {', '.join(PIECES)}, report (default: all)")
-    parser.add_argument("--quick", action="store_true", help="few rounds: to see that it works, not for figures")
+    parser.add_argument(
+        "--effort",
+        choices=get_args(Effort),
+        default="full",
+        help="rounds and their length: trial (to see that it works, no figures), short (25 minutes), full (45)",
+    )
     options = parser.parse_args(arguments)
     if unknown := set(options.pieces) - {*PIECES, "report"}:
         parser.error(f"unknown: {', '.join(sorted(unknown))}")
@@ -33,8 +45,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if piece == "report":
             continue
         print(f"measuring {piece} …", flush=True)
-        figures = PIECES[piece](options.quick)
-        command = f"python -m benchmarks {piece}{' --quick' * options.quick}"
+        figures = PIECES[piece](options.effort)
+        command = f"python -m benchmarks {piece} --effort {options.effort}"
         results.save(piece, figures, command)
     print(f"wrote {report.write()}")
     return 0

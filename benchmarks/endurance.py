@@ -15,7 +15,6 @@ from benchmarks.results import FOLDER
 from loadtest.clips import draw_clip
 from loadtest.servers import ROOT, Contender, ours, running
 
-REQUESTS = 10_000
 STRETCH = 500
 
 
@@ -36,7 +35,7 @@ def measure_cold_start(rounds: int) -> dict[str, Any]:
     return {name: {key: statistics.median(values) for key, values in row.items()} for name, row in found.items()}
 
 
-def measure_memory(requests: int = REQUESTS) -> dict[str, Any]:
+def measure_memory(requests: int) -> dict[str, Any]:
     """Memory of the server's processes, again and again while it answers whole and sampled clips by turns.
 
     The whole clips are small, so that ten thousand answers fit into minutes; workers are replaced on the way as they

@@ -37,7 +37,7 @@ def measure(seconds: float, requests: int) -> dict[str, Any]:
             drive(server.address, [payload], clients=8, requests=16)
             figures["clients"][name] = {
                 str(clients): drive(
-                    server.address, [payload], clients=clients, seconds=seconds, server_pid=server.pid
+                    server.address, [payload], clients=clients, seconds=seconds, ramp=1.0, server_pid=server.pid
                 ).summary()
                 for clients in CLIENTS
             }
@@ -63,6 +63,6 @@ def measure(seconds: float, requests: int) -> dict[str, Any]:
         contender = ours("workers", repository, decode_workers=str(workers))
         with running(contender, probe, log=FOLDER / "logs" / "workers.log") as server:
             drive(server.address, [probe], clients=8, requests=16)
-            outcome = drive(server.address, [probe], clients=8, seconds=seconds, server_pid=server.pid)
+            outcome = drive(server.address, [probe], clients=8, seconds=seconds, ramp=1.0, server_pid=server.pid)
             figures["workers"][str(workers)] = outcome.summary()
     return figures

@@ -23,16 +23,18 @@ class Outcome:
     """What a load gave.
 
     Attributes:
-        seconds: How long it lasted.
-        latencies: Seconds of each good answer.
+        seconds: How long answers were counted.
+        latencies: Seconds of each good answer that came meanwhile.
+        uncounted: Good answers that came before or after.
         refusals: Other answers by status, `0` for a broken connection.
-        server_cpu: CPU seconds of the server's processes.
-        client_cpu: CPU seconds of this process.
+        server_cpu: CPU seconds of the server's processes, from the first request to the last answer.
+        client_cpu: CPU seconds of this process, likewise.
         answers: The last good answer of each payload, by its index.
     """
 
     seconds: float = 0.0
     latencies: list[float] = field(default_factory=list)
+    uncounted: int = 0
     refusals: Counter[int] = field(default_factory=Counter)
     server_cpu: float = 0.0
     client_cpu: float = 0.0
@@ -46,7 +48,7 @@ class Outcome:
     @property
     def cpu_per_answer(self) -> float:
         """CPU seconds of the server for a good answer."""
-        return self.server_cpu / max(1, len(self.latencies))
+        return self.server_cpu / max(1, len(self.latencies) + self.uncounted)
 
     def summary(self) -> dict[str, float]:
         """The figures that are reported: rates, and times in milliseconds."""
@@ -59,7 +61,7 @@ class Outcome:
             "p95_ms": 1000 * percentile(good, 0.95),
             "p99_ms": 1000 * percentile(good, 0.99),
             "server_cpu_ms": 1000 * self.cpu_per_answer,
-            "client_cpu_ms": 1000 * self.client_cpu / max(1, len(self.latencies)),
+            "client_cpu_ms": 1000 * self.client_cpu / max(1, len(self.latencies) + self.uncounted),
         }
 
 
@@ -69,6 +71,7 @@ def drive(
     *,
     clients: int,
     seconds: float | None = None,
+    ramp: float = 0.0,
     requests: int | None = None,
     server_pid: int | None = None,
 ) -> Outcome:
@@ -79,13 +82,15 @@ def drive(
         payloads: What to send.
         clients: How many send at once.
         seconds: For how long; answers that come later do not count.
+        ramp: Seconds before that in which answers do not count either: a server that was idle answers nothing at
+            first, and what it has begun at the end is not seen.
         requests: Or how many requests.
         server_pid: Root of the server's processes, whose CPU time is taken.
     """
     outcome = Outcome()
     lock = threading.Lock()
     sent = iter(range(requests)) if requests is not None else iter(range(2**62))
-    begin = time.perf_counter()
+    begin = time.perf_counter() + ramp
     end = begin + seconds if seconds is not None else float("inf")
 
     def client() -> None:
@@ -102,9 +107,12 @@ def drive(
             with lock:
                 if status != http.client.OK:
                     outcome.refusals[status] += 1
-                elif finished <= end:
-                    outcome.latencies.append(finished - started)
+                else:
                     outcome.answers[index] = answer
+                    if begin <= finished <= end:
+                        outcome.latencies.append(finished - started)
+                    else:
+                        outcome.uncounted += 1
         connection.close()
 
     server_before = cpu_seconds(server_pid) if server_pid else 0.0
@@ -114,10 +122,7 @@ def drive(
         thread.start()
     for thread in threads:
         thread.join()
-    finished = time.perf_counter()
-    outcome.seconds = min(finished, end) - begin
-    # Processes went on until the last answer: scale to the answers that count.
-    share = outcome.seconds / (finished - begin)
-    outcome.client_cpu = (time.process_time() - client_before) * share
-    outcome.server_cpu = (cpu_seconds(server_pid) - server_before) * share if server_pid else 0.0
+    outcome.seconds = min(time.perf_counter(), end) - begin
+    outcome.client_cpu = time.process_time() - client_before
+    outcome.server_cpu = cpu_seconds(server_pid) - server_before if server_pid else 0.0
     return outcome

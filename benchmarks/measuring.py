@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import statistics
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import psutil
@@ -49,6 +50,27 @@ def tree(pid: int) -> list[psutil.Process]:
     """A process and all that descend from it."""
     root = psutil.Process(pid)
     return [root, *root.children(recursive=True)]
+
+
+@contextmanager
+def suspended(pids: Sequence[int]) -> Iterator[None]:
+    """Stop trees of processes for a while, so that they take nothing from what is measured.
+
+    Args:
+        pids: Roots of the trees; they go on at the end.
+    """
+    stopped: list[psutil.Process] = []
+    try:
+        for pid in pids:
+            for process in tree(pid):
+                with contextlib.suppress(psutil.Error):
+                    process.suspend()
+                    stopped.append(process)
+        yield
+    finally:
+        for process in stopped:
+            with contextlib.suppress(psutil.Error):
+                process.resume()
 
 
 def cpu_seconds(pid: int) -> float:

@@ -1,7 +1,7 @@
 """Servers side by side: latency of one request alone, and throughput when eight clients never stop asking.
 
-All contenders run at once and take turns, so that a change of the machine meets all of them alike; what they cost
-while they are idle is measured, too, and reported.
+All contenders run and take turns, so that a change of the machine meets all of them alike. While one is measured the
+others are stopped: some are busy while nobody asks them, which is measured, too, and reported.
 """
 
 from __future__ import annotations
@@ -14,14 +14,15 @@ from typing import Any
 
 from benchmarks import workloads
 from benchmarks.contenders import PEERS, peer
-from benchmarks.load import drive
-from benchmarks.measuring import cpu_seconds
+from benchmarks.load import Outcome, drive
+from benchmarks.measuring import cpu_seconds, suspended
 from benchmarks.models import make_models
 from benchmarks.results import FOLDER
 from loadtest.payloads import Payload, ask
 from loadtest.servers import Contender, Running, ours, running
 
 CLIENTS = 8
+_RAMP = 1.0
 
 
 def measure_variants(rounds: int, seconds: float, requests: int) -> dict[str, Any]:
@@ -73,13 +74,12 @@ def compare(
         for number in range(rounds):
             # Every other round goes backwards, so that nobody always comes after the same one.
             for server in servers if number % 2 == 0 else servers[::-1]:
-                for name, payload in payloads[server.name].items():
-                    pid = server.pid
-                    alone = drive(server.address, [payload], clients=1, requests=requests, server_pid=pid)
-                    busy = drive(server.address, [payload], clients=CLIENTS, seconds=seconds, server_pid=pid)
-                    rows = found[server.name].setdefault(name, {"alone": [], "saturated": []})
-                    rows["alone"].append(alone.summary())
-                    rows["saturated"].append(busy.summary())
+                with suspended([other.pid for other in servers if other is not server]):
+                    for name, payload in payloads[server.name].items():
+                        rows = found[server.name].setdefault(name, {"alone": [], "saturated": []})
+                        alone, saturated = _measure(server, payload, seconds, requests)
+                        rows["alone"].append(alone.summary())
+                        rows["saturated"].append(saturated.summary())
     figures = {
         server: {
             name: {kind: _medians(rows) for kind, rows in kinds.items()} | {"rounds": kinds}
@@ -88,6 +88,14 @@ def compare(
         for server, by in found.items()
     }
     return {"figures": figures, "answers": answers, "idle_cpu": idle, "clients": CLIENTS}
+
+
+def _measure(server: Running, payload: Payload, seconds: float, requests: int) -> tuple[Outcome, Outcome]:
+    """One request at a time, and as many as the server can answer."""
+    address, pid = server.address, server.pid
+    drive(address, [payload], clients=1, requests=1)  # after a rest, caches are cold
+    alone = drive(address, [payload], clients=1, requests=requests, server_pid=pid)
+    return alone, drive(address, [payload], clients=CLIENTS, seconds=seconds, ramp=_RAMP, server_pid=pid)
 
 
 def _payloads(server: Running, names: Sequence[str]) -> dict[str, Payload]:

@@ -15,9 +15,9 @@ import pytest
 
 from benchmarks import stages
 from benchmarks.load import drive
-from benchmarks.measuring import cpu_seconds, interleaved, percentile
+from benchmarks.measuring import cpu_seconds, interleaved, percentile, suspended
 from benchmarks.models import committed_model, make_models
-from loadtest.payloads import multipart
+from loadtest.payloads import multipart, wait_until
 from tests.support.clips import draw
 
 _BURN = "import time\nwhile time.process_time() < 0.5: pass\n"
@@ -128,3 +128,27 @@ def test_the_fp32_model_is_the_committed_one_without_rounding(tmp_path_factory: 
     int8 = stages.run(stages.session(committed_model()), tensors)
     assert (fp32.argmax(axis=1) == int8.argmax(axis=1)).all()
     assert (fp32 != int8).any()
+
+
+def test_answers_before_and_after_the_measured_time_count_for_the_cost_only(server: str) -> None:
+    outcome = drive(server, [multipart("/predict", [])], clients=1, seconds=0.5, ramp=0.5)
+    assert outcome.seconds == pytest.approx(0.5)
+    assert 0 < len(outcome.latencies) <= 10
+    assert outcome.uncounted >= 2
+    outcome.server_cpu = 1.0
+    assert outcome.cpu_per_answer == 1 / (len(outcome.latencies) + outcome.uncounted)
+
+
+def test_suspended_processes_take_no_time_and_go_on_afterwards() -> None:
+    burn = [sys.executable, "-c", "print('begun', flush=True)\nwhile True: pass"]
+    with subprocess.Popen(burn, stdout=subprocess.PIPE) as process:
+        try:
+            assert process.stdout is not None
+            process.stdout.readline()
+            with suspended([process.pid]):
+                before = cpu_seconds(process.pid)
+                time.sleep(0.2)
+                assert cpu_seconds(process.pid) == before
+            wait_until(lambda: cpu_seconds(process.pid) > before, "it goes on", 10.0)
+        finally:
+            process.kill()
