@@ -7,14 +7,13 @@ those before the defaults below. Nothing else in the code base reads the environ
 from __future__ import annotations
 
 import os
-import re
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
-from limits import parse
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from gateway.setting_types import Address, CommaSeparated, RateLimit, RateLimitStorage
 from preprocessing.limits import MediaLimits
 
 PROJECT_FOLDER = Path(__file__).resolve().parent.parent
@@ -22,37 +21,6 @@ PROJECT_FOLDER = Path(__file__).resolve().parent.parent
 PredictorName = Literal["triton", "onnxruntime", "mock"]
 
 _MEBIBYTE = 2**20
-
-
-def _split_commas(value: object) -> object:
-    """Environment variables hold lists as words between commas."""
-    return [word.strip() for word in value.split(",") if word.strip()] if isinstance(value, str) else value
-
-
-def _check_rate_limit(value: str | None) -> str | None:
-    """Refuse what the library of rate limits cannot read."""
-    if value is not None:
-        parse(value)
-    return value
-
-
-def _check_rate_limit_storage(value: str) -> str:
-    """Refuse what is no place to count."""
-    if value != "memory" and not re.match(r"rediss?://[^/]", value):
-        raise ValueError("it is neither `memory` nor a URL redis://… or rediss://…")
-    return value
-
-
-def _check_address(value: str | None) -> str | None:
-    """Refuse what is no address; nothing at all means none, as compose passes it."""
-    if value and not re.match(r"https?://[^/]", value):
-        raise ValueError("it is no URL http://… or https://…")
-    return value or None
-
-
-Address = Annotated[str | None, AfterValidator(_check_address)]
-RateLimit = Annotated[str | None, AfterValidator(_check_rate_limit)]
-CommaSeparated = Annotated[list[str], NoDecode, BeforeValidator(_split_commas)]
 
 
 class Settings(BaseSettings):
@@ -239,7 +207,7 @@ class Settings(BaseSettings):
         default=None,
         description="Most requests for predictions from one address, e.g. `60/minute`; no limit by default.",
     )
-    rate_limit_storage: Annotated[str, AfterValidator(_check_rate_limit_storage)] = Field(
+    rate_limit_storage: RateLimitStorage = Field(
         default="memory",
         description=(
             "Where rate limits are counted: `memory` of this process, or `redis://[:password@]host:port/0` for several "
