@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,10 @@ from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
 
 from tests.frontend import drawn_face
 from tests.frontend.camera import make_fake_camera
+from tests.gateway.fake_llm import FakeLlm, fake_llm
 from tests.gateway.running import running_gateway, settings_for_tests, wait_ready
+from tests.stack.running import stack
+from tests.support.triton import skip_without_triton
 
 CHROMIUM = shutil.which("chromium")
 CLOCK = Path(__file__).with_name("clock.js")
@@ -39,6 +43,27 @@ def gateway() -> Iterator[httpx.Client]:
     with running_gateway(settings_for_tests(upload_limit=2_000_000)) as client:
         wait_ready(client)
         yield client
+
+
+@dataclass(frozen=True)
+class RealStack:
+    """Gateway and Triton with the committed model, and a companion that puts results into words.
+
+    Attributes:
+        address: Where the page is.
+        companion: What would be a language model.
+    """
+
+    address: str
+    companion: FakeLlm
+
+
+@pytest.fixture(scope="package")
+def real() -> Iterator[RealStack]:
+    skip_without_triton()
+    with fake_llm() as companion, stack(EMO_LLM_URL=companion.url) as running:
+        running.wait_for("A prediction works (emotion_int8)")
+        yield RealStack(running.address, companion)
 
 
 @contextmanager

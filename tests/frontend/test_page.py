@@ -9,7 +9,7 @@ import httpx
 from playwright.sync_api import Browser, Page, expect
 
 from tests.frontend.conftest import opened
-from tests.frontend.steps import expect_result, expect_state, move_clock, send
+from tests.frontend.steps import estimate, expect_result, expect_state, move_clock, record, send, turn_camera_on
 from tests.support.clips import draw
 from tests.support.nginx import serving_recorder
 
@@ -85,11 +85,18 @@ def test_gateway_serves_the_page_alone_of_its_folder(gateway: httpx.Client) -> N
         assert gateway.get(path).status_code == 404
 
 
-def test_api_lies_beside_the_page_under_nginx_too(browser: Browser, gateway: httpx.Client, tmp_path: Path) -> None:
+def test_clips_and_samples_get_through_nginx_to_the_gateway(
+    browser: Browser, gateway: httpx.Client, tmp_path: Path
+) -> None:
     clip = tmp_path / "clip.mkv"
     clip.write_bytes(draw())
     assert gateway.base_url.port is not None
     with serving_recorder(gateway.base_url.port) as recorder, opened(browser, str(recorder.base_url)) as page:
+        turn_camera_on(page)
+        record(page)
+        with page.expect_request(re.compile(r"/api/predict/sampled$")):
+            answer = estimate(page)
+        assert answer["modalities"] == {"video": True, "audio": True}
         send(page, clip)
         expect_result(page)
 

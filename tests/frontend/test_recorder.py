@@ -14,7 +14,7 @@ from preprocessing.clip import read_clip
 from preprocessing.contract import FRAME_COUNT, LABELS, SAMPLE_RATE, WINDOW_SECONDS
 from preprocessing.sampled import read_sampled
 from preprocessing.video import sample_times
-from tests.frontend.conftest import opened
+from tests.frontend.conftest import RealStack, opened
 from tests.frontend.steps import (
     OPEN,
     bars,
@@ -27,8 +27,6 @@ from tests.frontend.steps import (
     turn_camera_on,
     wait_for,
 )
-from tests.stack.running import stack
-from tests.support.triton import skip_without_triton
 
 _NAMES = f"({'|'.join(LABELS)})"
 BRANCHES = re.compile(
@@ -48,31 +46,28 @@ def live_tracks(page: Page) -> int:
     return int(page.evaluate("document.getElementById('preview').srcObject?.getTracks().length ?? 0"))
 
 
-def test_recording_is_answered_by_the_real_model_alike_in_both_ways(browser: Browser) -> None:
-    skip_without_triton()
-    with stack() as running:
-        running.wait_for("A prediction works (emotion_int8)")
-        with opened(browser, running.address) as page:
-            page.evaluate(KEEP_FORMS)
-            turn_camera_on(page)
-            record(page)
-            expect(page.get_by_role("list", name="The pictures").get_by_role("img")).to_have_count(FRAME_COUNT)
-            sampled = estimate(page)
-            numbers = [float(text.removesuffix("\u00a0%")) for text in bars(page).locator(".number").all_inner_texts()]
-            assert sum(numbers) == pytest.approx(100, abs=0.5)
-            expect(page.locator("#attention-pictures img")).to_have_count(FRAME_COUNT)
-            page.get_by_text("Timings and model").click()
-            expect(page.locator("#details")).to_contain_text("Pictures and sound")
-            expect(page.locator("#details")).to_contain_text("emotion_int8")
-            expect(page.locator("#branches-summary")).to_have_text(BRANCHES)
+def test_recording_is_answered_by_the_real_model_alike_in_both_ways(browser: Browser, real: RealStack) -> None:
+    with opened(browser, real.address) as page:
+        page.evaluate(KEEP_FORMS)
+        turn_camera_on(page)
+        record(page)
+        expect(page.get_by_role("list", name="The pictures").get_by_role("img")).to_have_count(FRAME_COUNT)
+        sampled = estimate(page)
+        numbers = [float(text.removesuffix("\u00a0%")) for text in bars(page).locator(".number").all_inner_texts()]
+        assert sum(numbers) == pytest.approx(100, abs=0.5)
+        expect(page.locator("#attention-pictures img")).to_have_count(FRAME_COUNT)
+        page.get_by_text("Timings and model").click()
+        expect(page.locator("#details")).to_contain_text("Pictures and sound")
+        expect(page.locator("#details")).to_contain_text("emotion_int8")
+        expect(page.locator("#branches-summary")).to_have_text(BRANCHES)
 
-            press(page, "Back to the clip")
-            page.get_by_label("The whole recording").check()
-            video = estimate(page)
-            expect(page.locator("#attention-pictures img")).to_have_count(FRAME_COUNT)
-            expect(page.locator("#details")).to_contain_text("The whole clip")
-            pictures_and_sound = sent_fields(page, "api/predict/sampled")
-            [(_, recording)] = sent_fields(page, "api/predict")
+        press(page, "Back to the clip")
+        page.get_by_label("The whole recording").check()
+        video = estimate(page)
+        expect(page.locator("#attention-pictures img")).to_have_count(FRAME_COUNT)
+        expect(page.locator("#details")).to_contain_text("The whole clip")
+        pictures_and_sound = sent_fields(page, "api/predict/sampled")
+        [(_, recording)] = sent_fields(page, "api/predict")
     for answer in (sampled, video):
         assert answer["modalities"] == {"video": True, "audio": True}
     assert sampled["face"] is not None
