@@ -149,9 +149,10 @@ class Report:
     def _alternatives(self) -> str:
         if not self.alternatives:
             return ""
+        chosen = Alternative(self.recipe, self.comparison, self.megabytes["INT8"])
         rows: list[tuple[Any, ...]] = [
             (
-                item.recipe.scope,
+                f"{item.recipe.scope}{' (this one)' if item is chosen else ''}",
                 item.recipe.calibration,
                 item.recipe.activations,
                 f"{item.comparison.agreement:.1%}",
@@ -160,13 +161,13 @@ class Report:
                 f"{item.comparison.probability_change:.3f}",
                 f"{item.megabytes:.1f}",
             )
-            for item in self.alternatives
+            for item in (chosen, *self.alternatives)
         ]
         header = (
             *("scope", "calibration", "activations", "agreement", "of the video branch", "accuracy"),
             *("largest change of a probability", "MB"),
         )
-        return "## Other recipes, same clips\n\n" + _table(header, rows)
+        return "## Recipes compared, same clips\n\n" + _table(header, rows)
 
 
 def _table(header: tuple[str, ...], rows: list[tuple[Any, ...]]) -> str:

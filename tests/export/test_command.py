@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from export import pipeline
 from export.__main__ import main
 from export.repository import install
 from tests.export.conftest import Exported, untrained_checkpoint
@@ -47,10 +48,17 @@ def arguments(checkpoint: Path, cache: Path, repository: Path, *options: str) ->
 
 
 def test_a_checkpoint_becomes_two_models_and_a_report(
-    checkpoint: Path, cache: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    checkpoint: Path,
+    cache: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    # Each further recipe takes seconds; one other scope and one other calibration show how they are compared.
+    monkeypatch.setattr(pipeline, "SCOPES", ("video", "all"))
+    monkeypatch.setattr(pipeline, "CALIBRATIONS", ("minmax", "percentile"))
     repository = tmp_path / "model repository"
-    assert main(arguments(checkpoint, cache, repository, *LENIENT)) == 0
+    assert main(arguments(checkpoint, cache, repository, "--compare", *LENIENT)) == 0
     files = sorted(str(path.relative_to(repository)) for path in repository.rglob("*") if path.is_file())
     assert files == [
         *(f"emotion_fp32/{file}" for file in ("1/model.onnx", "config.pbtxt", "labels.txt", "warmup/present")),
@@ -68,8 +76,18 @@ def test_a_checkpoint_becomes_two_models_and_a_report(
         assert models["int8"]["peak_share"] > 0
         assert models["fp32"]["wall_ms"] > 0
     text = (repository / "emotion_int8" / "1" / "export_report.md").read_text()
-    for heading in ("Closeness", "Speed", "Layers that lose most"):
+    for heading in ("Closeness", "Speed", "Layers that lose most", "Recipes compared, same clips"):
         assert f"## {heading}" in text
+    for row in ("| video (this one) | minmax | u8 |", "| all | minmax | u8 |", "| video | percentile | u8 |"):
+        assert text.count(row) == 1
+    assert [(item["recipe"]["scope"], item["recipe"]["calibration"]) for item in report["alternatives"]] == [
+        ("all", "minmax"),
+        ("video", "percentile"),
+    ]
+    # Other ranges make another network: no comparison is a copy of another.
+    changes = [item["comparison"]["probability_change"] for item in (report, *report["alternatives"])]
+    assert len(set(changes)) == len(changes)
+    assert all(0 < change < 1 for change in changes)
 
 
 @pytest.mark.parametrize(
@@ -147,6 +165,7 @@ def test_a_disk_that_fills_up_while_exporting_is_one_sentence(checkpoint: Path, 
 import resource, signal, sys
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (10_000_000, resource.RLIM_INFINITY))
+from export import pipeline
 from export.__main__ import main
 sys.exit(main({arguments(checkpoint, cache, tmp_path / "repository")!r}))
 """
