@@ -83,7 +83,7 @@ def _export(checkpoint: Checkpoint, settings: Settings, folder: Path, say: Calla
     fp32, int8, reference = folder / "fp32.onnx", folder / "int8.onnx", folder / "reference.onnx"
     limits, git_commit = settings.limits, _git_commit()
     export_onnx(checkpoint, fp32, git_commit=git_commit)
-    parity = check_parity(checkpoint.serving_network(), fp32, tolerance=limits.tolerance)
+    parity = check_parity(checkpoint.serving_network(), fp32, tolerance=limits.tolerance, batch_sizes=BATCH_SIZES)
     batches = ", ".join(map(str, BATCH_SIZES))
     say(f"ONNX FP32 differs from torch by at most {parity:.1e}, at batches {batches} and each modality missing.")
     clips = list(calibration_batches(settings.cache, settings.calibration_clips, seed=0))

@@ -34,9 +34,8 @@ class Serving:
     Attributes:
         instances: Copies of the model that run side by side.
         cores: Processor cores that all of them share. One by default: beside decode workers a second thread spins for
-            work that they could do; measured on two cores, one thread gave 1.24 times the throughput of clips and 1.41
-            times that of sampled ones, at no more latency alone. None leaves it to ONNX Runtime: one for each core of
-            the machine, for an instance on a machine of its own.
+            work that they could do. None leaves it to ONNX Runtime: one for each core of the machine, for an instance
+            on a machine of its own.
         max_batch_size: Largest dynamic batch, in clips; the parity check of an export covers it.
         preferred_batch_sizes: Batches that are sent at once, without waiting for more; none by default.
         max_queue_delay_microseconds: How long a request may wait for others to share its batch.

@@ -19,6 +19,7 @@ from export.repository import install
 from tests.export.conftest import Exported, untrained_checkpoint
 from tests.support.caches import draw_cache
 from training.checkpoint import save_checkpoint
+from training.data.splits import FOLDS
 from training.network import NetworkConfig
 
 LENIENT = ("--min-agreement", "0", "--max-accuracy-loss", "1")
@@ -35,8 +36,14 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("cache")
-    draw_cache(folder, actors=range(1, 13))
+    draw_cache(folder, actors=range(1, FOLDS + 1))
     return folder
+
+
+@pytest.fixture(autouse=True)
+def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Large ones take long, and are test_onnx_model's subject."""
+    monkeypatch.setattr(pipeline, "BATCH_SIZES", (1, 2))
 
 
 def arguments(checkpoint: Path, cache: Path, repository: Path, *options: str) -> list[str]:

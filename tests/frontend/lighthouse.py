@@ -82,7 +82,7 @@ def _measure(form: str, command: list[str], chromium: str) -> bool:
             audit = audits[reference["id"]]
             if reference["weight"] and audit["score"] is not None and audit["score"] < 1:
                 print(f"  {name}: {audit['title']} ({round(100 * audit['score'])})")
-    fast = seen["largest-contentful-paint"] < LONGEST_LOAD_MILLISECONDS
+    fast: bool = seen["largest-contentful-paint"] < LONGEST_LOAD_MILLISECONDS
     return min(scores.values()) >= LOWEST_SCORE and bytes_loaded < LARGEST_LOAD_BYTES and fast
 
 
