@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import subprocess
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -22,6 +21,7 @@ from export.timing import measure
 from training.checkpoint import Checkpoint, load_checkpoint
 from training.data import calibration_batches, heldout_batches
 from training.data.cache import open_cache
+from training.revision import checked_out_commit
 
 FP32, INT8 = "emotion_fp32", "emotion_int8"
 """Names of the models in the repository."""
@@ -81,7 +81,7 @@ def export_checkpoint(settings: Settings, say: Callable[[str], None] = print) ->
 
 def _export(checkpoint: Checkpoint, settings: Settings, folder: Path, say: Callable[[str], None]) -> list[Path]:
     fp32, int8, reference = folder / "fp32.onnx", folder / "int8.onnx", folder / "reference.onnx"
-    limits, git_commit = settings.limits, _git_commit()
+    limits, git_commit = settings.limits, checked_out_commit()
     export_onnx(checkpoint, fp32, git_commit=git_commit)
     parity = check_parity(checkpoint.serving_network(), fp32, tolerance=limits.tolerance, batch_sizes=BATCH_SIZES)
     batches = ", ".join(map(str, BATCH_SIZES))
@@ -148,11 +148,3 @@ def _alternatives(
 
 def _megabytes(path: Path) -> float:
     return path.stat().st_size / 1e6
-
-
-def _git_commit() -> str:
-    """The commit that is checked out, or `unknown` outside a checkout."""
-    result = subprocess.run(
-        ["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False, cwd=Path(__file__).parent
-    )
-    return result.stdout.strip() or "unknown"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -29,6 +28,7 @@ from training.module import WATCHED, EmotionModule, Optimization
 from training.network import EmotionNetwork, NetworkConfig
 from training.options import highest_rate, parser, prepared
 from training.order import EpochOrder
+from training.revision import checked_out_commit
 from training.start import load_video_weights, share_neutral_with_calm, start_from
 
 Samples = ClipSamples | FeatureSamples
@@ -251,12 +251,9 @@ def actors_of(cache: Cache, split: Split, *parts: str) -> set[int]:
 
 def description(options: argparse.Namespace, cache: Cache, split: Split) -> dict[str, Any]:
     """What the checkpoint says of the run."""
-    commit = subprocess.run(
-        ["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False, cwd=Path(__file__).parent
-    )
     return {
         "options": {name: _plain(value) for name, value in vars(options).items()},
-        "git_commit": commit.stdout.strip() or "unknown",
+        "git_commit": checked_out_commit(),
         "clips": {part: len(index) for part, index in split.parts().items()},
         "pairing": "faces of FER2013 for voices of RAVDESS" if cache.faces is not None else "clips of RAVDESS",
         **{f"{part}_actors": sorted(actors_of(cache, split, part)) for part in split.parts()},

@@ -1,0 +1,18 @@
+"""Files say which code made them, and are made where nobody can say it."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from training.revision import checked_out_commit
+
+
+def test_a_checkout_has_a_commit() -> None:
+    assert re.fullmatch("[0-9a-f]{40}", checked_out_commit())
+
+
+def test_a_container_without_git_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    assert checked_out_commit() == "unknown"

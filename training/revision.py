@@ -1,0 +1,16 @@
+"""Which code made a file: the commit that is checked out."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+
+def checked_out_commit() -> str:
+    """The commit, or `unknown` outside a checkout and where there is no git, as in a container."""
+    command = ["git", "rev-parse", "HEAD"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=Path(__file__).parent)
+    except FileNotFoundError:
+        return "unknown"
+    return done.stdout.strip() or "unknown"
