@@ -268,7 +268,7 @@ def _cold(figures: dict[str, Any]) -> str:
 
 def _memory(figures: dict[str, Any]) -> str:
     rows = figures["rows"]
-    settled = rows[max(1, len(rows) // 10) :]
+    settled = rows[min(len(rows) - 1, max(1, len(rows) // 10)) :]
     growth = settled[-1]["megabytes"] - settled[0]["megabytes"]
     shown = rows[:: max(1, len(rows) // 10)]
     if shown[-1] is not rows[-1]:

@@ -133,6 +133,7 @@ class ModelWatch:
         self._probe = probe
         self._successes = 0
         self._last_success = time.monotonic()
+        self._first_failure: float | None = None
 
     def check(self, hang_timeout_seconds: float) -> str | None:
         """Look once.
@@ -155,10 +156,14 @@ class ModelWatch:
                 self._probe.infer()
                 self._successes += 1
         except ProbeError as error:
-            if time.monotonic() - self._last_success > hang_timeout_seconds:
+            now = time.monotonic()
+            if self._first_failure is None:
+                self._first_failure = now
+            # A machine that slept, or processes that were stopped, fail once, long after the last success.
+            if now - self._last_success > hang_timeout_seconds and now - self._first_failure > hang_timeout_seconds / 3:
                 return error.message
         else:
-            self._last_success = time.monotonic()
+            self._last_success, self._first_failure = time.monotonic(), None
         return None
 
 
