@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any, Literal, get_args
@@ -39,6 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         help="rounds and their length: trial (to see that it works, no figures), short (25 minutes), full (45)",
     )
     options = parser.parse_args(arguments)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # servers that were started end with this process
     if unknown := set(options.pieces) - {*PIECES, "report"}:
         parser.error(f"unknown: {', '.join(sorted(unknown))}")
     for piece in options.pieces or PIECES:

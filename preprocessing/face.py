@@ -6,6 +6,7 @@ for all frames keeps the head's own movement in the clip, which a box per frame 
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -114,7 +115,9 @@ def largest_face(grey: np.ndarray) -> tuple[int, int, int, int] | None:
 
 
 def _largest(grey: np.ndarray, smallest: int) -> tuple[int, int, int, int] | None:
-    found = _cascade().detectMultiScale(grey, scaleFactor=_SCALE, minNeighbors=3, minSize=(smallest, smallest))
+    found = _cascade().classifier.detectMultiScale(
+        grey, scaleFactor=_SCALE, minNeighbors=3, minSize=(smallest, smallest)
+    )
     if len(found) == 0:
         return None
     left, top, width, height = max(found, key=lambda box: int(box[2]) * int(box[3]))
@@ -142,6 +145,13 @@ def crop_square(face: FaceBox | None, width: int, height: int) -> Square:
     return Square(min(max(0, left), width - size), min(max(0, top), height - size), size)
 
 
+class _Cascade(threading.local):
+    """OpenCV's detector, one for each thread: it keeps the picture that it looks at."""
+
+    def __init__(self) -> None:
+        self.classifier = cv2.CascadeClassifier(f"{haarcascades}haarcascade_frontalface_alt2.xml")
+
+
 @cache
-def _cascade() -> cv2.CascadeClassifier:
-    return cv2.CascadeClassifier(f"{haarcascades}haarcascade_frontalface_alt2.xml")
+def _cascade() -> _Cascade:
+    return _Cascade()

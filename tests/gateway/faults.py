@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import resource
 import signal
 import time
 from pathlib import Path
@@ -59,3 +60,8 @@ def _commit(data: bytes) -> None:
         opened = []
         while True:
             opened.append(Path("/dev/null").open())  # noqa: SIM115 (leaking is the point)
+
+
+def page_faults() -> int:
+    """A task: how often the worker had to ask the system for memory."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt

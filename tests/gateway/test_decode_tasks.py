@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import io
 import pickle
+import platform
+import resource
 import wave
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
@@ -30,7 +32,7 @@ from preprocessing.limits import MediaLimits
 from preprocessing.timeline import read_timeline
 from tests.gateway import faults
 from tests.gateway.running import settings_for_tests
-from tests.support.clips import noise
+from tests.support.clips import draw, noise
 
 LIMITS = MediaLimits()
 PATIENT = Deadline.after(3600)
@@ -163,3 +165,21 @@ def test_a_worker_killed_while_it_sends_its_result_delays_nobody_else(clip: byte
         assert lost > 0
 
     in_pool(work)
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc can be told to keep freed memory")
+def test_a_clip_is_decoded_in_the_memory_of_the_one_before() -> None:
+    clip = draw(width=640, height=480)
+    rounds, frame_pages = 4, 640 * 480 * 3 // 2 // resource.getpagesize()
+
+    async def work(pool: DecodePool) -> int:
+        async def decode() -> None:
+            for _ in range(rounds):
+                await pool.run(decode_clip, clip, "face", LIMITS, deadline=PATIENT)
+
+        await decode()
+        before = (await pool.run(faults.page_faults, deadline=PATIENT)).value
+        await decode()
+        return (await pool.run(faults.page_faults, deadline=PATIENT)).value - before
+
+    assert in_pool(work, decode_workers=1) < rounds * frame_pages

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -160,3 +161,12 @@ def test_a_path_and_its_bytes_give_the_same_tensors(tmp_path: Path) -> None:
 def test_sound_of_a_single_sample_is_read() -> None:
     clip = read_clip(draw(container="wav", video_codec=None, waveform=np.full(1, 0.5, np.float32), sample_rate=96_000))
     assert clip.report.audio is not None
+
+
+def test_clips_that_are_read_by_several_threads_at_once_do_not_disturb_each_other() -> None:
+    clips = [draw(width=width, height=height) for width, height in ((160, 120), (240, 176), (320, 240), (98, 76))]
+    alone = [read_clip(clip).frames for clip in clips]
+    with ThreadPoolExecutor(len(clips)) as pool:
+        together = list(pool.map(read_clip, clips * 5))
+    for number, clip in enumerate(together):
+        np.testing.assert_array_equal(clip.frames, alone[number % len(clips)])
