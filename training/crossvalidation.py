@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 
 from preprocessing.errors import EmotionError
 from training.checkpoint import Checkpoint
@@ -23,6 +24,7 @@ from training.data.splits import FOLDS, split_clips
 from training.evaluation import MEASURED, Answers, answer_all, fit_temperatures, summarise
 from training.network import NetworkConfig, Temperatures
 from training.options import parser
+from training.robustness import CONDITIONS, recall_when_recorded_otherwise
 from training.train import train_network
 
 VARIANTS: Final = (
@@ -49,8 +51,9 @@ class CrossValidation:
     """A recipe tested in every fold.
 
     Attributes:
-        report: `summarise` of all out-of-fold answers, and `folds` with mean, deviation and each fold's value of the
-            unweighted recall of each of `MEASURED`, and of the calibration error.
+        report: `summarise` of all out-of-fold answers; `folds` with mean, deviation and each fold's value of the
+            unweighted recall of each of `MEASURED`, and of the calibration error; `recordings` with the same of the
+            recall of voices under each of `robustness.CONDITIONS`.
         temperatures: Fitted to all out-of-fold answers: what the recipe's network is served with.
         answers: All out-of-fold answers, by name in `ABLATIONS`.
     """
@@ -107,9 +110,9 @@ def cross_validate(options: argparse.Namespace, cache: Cache) -> CrossValidation
         LeakError: A branch that a fold starts from heard its tested actors.
     """
     folds = [_fold(options, cache, fold) for fold in range(FOLDS)]
-    raw = [found for found, _ in folds]
-    actors = np.concatenate([actors for _, actors in folds])
-    sizes = [len(actors) for _, actors in folds]
+    raw = [fold.answers for fold in folds]
+    actors = np.concatenate([fold.actors for fold in folds])
+    sizes = [len(fold.actors) for fold in folds]
     calibrated = []
     for number, found in enumerate(raw):
         others = [place for place in range(FOLDS) if place != number]
@@ -125,6 +128,11 @@ def cross_validate(options: argparse.Namespace, cache: Cache) -> CrossValidation
         for name in MEASURED
         if all(name in found for found in by_fold)
     } | {"calibration_error": _spread([found["calibration"]["after"] for found in by_fold])}
+    report["recordings"] = {
+        name: _spread([fold.recordings[name] for fold in folds])
+        for name in CONDITIONS
+        if all(name in fold.recordings for fold in folds)
+    }
     temperatures = fit_temperatures(together["both"])
     report["temperatures"] = asdict(temperatures)
     return CrossValidation(report, temperatures, together)
@@ -134,15 +142,22 @@ def mixed_recall(options: argparse.Namespace, cache: Cache) -> float:
     """Unweighted recall of the fusion where training and test share actors: a warning, not a result."""
     mixed = copy.copy(options)
     mixed.split_mode = "stratified"
-    found, _ = _fold(mixed, cache, 0, name=MIXED)
+    found = _fold(mixed, cache, 0, name=MIXED).answers
     summary = summarise(found, found)
     return float(summary["both"]["unweighted_recall"])
 
 
-def _fold(
-    options: argparse.Namespace, cache: Cache, fold: int, name: str | None = None
-) -> tuple[dict[str, Answers], np.ndarray[Any, np.dtype[np.int64]]]:
-    """Answers of one fold's network about its test clips, and who speaks in these."""
+@dataclass(frozen=True)
+class _Fold:
+    """Answers of one fold's network about its test clips, who speaks in these, and recall by condition."""
+
+    answers: dict[str, Answers]
+    actors: npt.NDArray[np.int64]
+    recordings: dict[str, float]
+
+
+def _fold(options: argparse.Namespace, cache: Cache, fold: int, name: str | None = None) -> _Fold:
+    """Train one fold's network, and test it."""
     own = copy.copy(options)
     own.split_mode = "stratified" if name == MIXED else "kfold"
     own.init_from = [Path(str(file).replace("{fold}", name or str(fold))) for file in options.init_from]
@@ -151,7 +166,8 @@ def _fold(
         cache, own.split_mode, fold=fold, seed=own.seed, train_on_validation=own.early_stopping_patience == 0
     )
     network, parts = train_network(own, cache, split, states=False)
-    return answer_all(network, parts["test"]), cache.actors[split.test]
+    recordings = recall_when_recorded_otherwise(network, cache, split.test)
+    return _Fold(answer_all(network, parts["test"]), cache.actors[split.test], recordings)
 
 
 def _joined(parts: list[Answers], sizes: list[int]) -> Answers:

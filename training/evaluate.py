@@ -23,7 +23,8 @@ from training.features import FeatureSamples, encode
 from training.network import NetworkConfig
 from training.options import prepared
 from training.plots import plot_confusion, plot_reliability
-from training.report import folds_markdown, measured_markdown, mixed_warning
+from training.report import folds_markdown, measured_markdown, mixed_warning, recordings_markdown
+from training.robustness import recall_when_recorded_otherwise
 
 
 class NobodyUnseenError(EmotionError):
@@ -68,10 +69,11 @@ def once(checkpoint: Checkpoint, cache: Cache, options: argparse.Namespace) -> s
     samples = ClipSamples(cache, index, TEST)
     features = FeatureSamples(encode(checkpoint.network(), samples, workers=options.workers))
     report = evaluate(checkpoint.network(), checkpoint.temperatures, features, cache.actors[index])
+    report["recordings"] = recall_when_recorded_otherwise(checkpoint.network(), cache, index)
     report["part"] = "validation" if options.validation else "test"
     _write(options.output, report, "actors never trained on")
     heading = f"{report['clips']} clips of actors {', '.join(report['actors'])} ({report['part']} part)."
-    return f"{heading}\n\n{measured_markdown(report)}"
+    return f"{heading}\n\n{measured_markdown(report)}\n{recordings_markdown(report['recordings'])}"
 
 
 def over_folds(checkpoint: Checkpoint, cache: Cache, options: argparse.Namespace) -> str:
@@ -87,7 +89,8 @@ def over_folds(checkpoint: Checkpoint, cache: Cache, options: argparse.Namespace
         save_checkpoint(options.checkpoint, replace(checkpoint, temperatures=found.temperatures))
     warning = mixed_warning(found.report["mixed_unweighted_recall"], found.report)
     folds = folds_markdown({_name(checkpoint.config): found.report})
-    return f"{folds}\n{warning}\nAll out-of-fold answers together:\n\n{measured_markdown(found.report)}"
+    recordings = recordings_markdown(found.report["recordings"])
+    return f"{folds}\n{warning}\n{recordings}\nAll out-of-fold answers together:\n\n{measured_markdown(found.report)}"
 
 
 def compare(checkpoint: Checkpoint, cache: Cache, options: argparse.Namespace) -> str:

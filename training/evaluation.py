@@ -10,23 +10,23 @@ import numpy.typing as npt
 import torch
 from torch.utils.data import DataLoader
 
-from preprocessing.contract import MODALITIES, PRESENT
+from preprocessing.contract import PRESENT
 from training.calibration import fit_temperature
 from training.data.samples import LABEL
 from training.features import FeatureSamples, judge
 from training.metrics import calibration_error, calibration_floor, reliability, score, unweighted_recall
-from training.network import EmotionNetwork, Temperatures
+from training.network import EmotionNetwork, Temperatures, choose_answer
 
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
 
 ABLATIONS: Final = {"both": (True, True), "video only": (True, False), "audio only": (False, True)}
-"""Which modalities the network gets."""
+"""Which modalities the network gets. With one alone, its branch answers."""
 
-BRANCHES: Final = tuple(f"{modality} branch" for modality in MODALITIES)
-"""Each branch's own classifier."""
+EMBEDDED: Final = {f"fusion of {name}": name for name in ("video only", "audio only")}
+"""What the fusion would say with a learned embedding in place of the other modality; it is not asked when serving."""
 
-MEASURED: Final = (*ABLATIONS, *BRANCHES)
+MEASURED: Final = (*ABLATIONS, *EMBEDDED)
 """What is scored of a network."""
 
 _BATCH: Final = 64
@@ -51,6 +51,12 @@ class Answers:
     present: npt.NDArray[np.bool_]
     labels: IntArray
     places: IntArray
+
+    @property
+    def served(self) -> FloatArray:
+        """float32 [N, 8]: the fusion's logits, or those of the only branch that had something."""
+        values = (torch.from_numpy(each) for each in (self.fused, self.video, self.audio, self.present))
+        return np.asarray(choose_answer(*values).numpy())
 
     def calibrated(self, temperatures: Temperatures) -> Answers:
         """The same with logits divided by temperatures."""
@@ -98,12 +104,12 @@ def answer_all(network: EmotionNetwork, samples: FeatureSamples) -> dict[str, An
 
 
 def fit_temperatures(answers: Answers) -> Temperatures:
-    """Temperatures by answers about clips that were not trained on; a branch without clips keeps 1."""
-    branches = []
-    for column, logits in enumerate((answers.video, answers.audio)):
-        there = answers.present[:, column]
-        branches.append(fit_temperature(logits[there], answers.labels[there]) if there.any() else 1.0)
-    return Temperatures(fit_temperature(answers.fused, answers.labels), *branches)
+    """Temperatures by answers about clips that were not trained on; what answered none keeps 1."""
+    seen, heard = answers.present.T
+    found = []
+    for logits, there in ((answers.fused, seen & heard), (answers.video, seen), (answers.audio, heard)):
+        found.append(fit_temperature(logits[there], answers.labels[there]) if there.any() else 1.0)
+    return Temperatures(*found)
 
 
 def evaluate(
@@ -125,25 +131,25 @@ def summarise(
         actors: int64 [N], who speaks in each sample.
 
     Returns:
-        `clips`; scores of the fusion by name in `ABLATIONS`, and of each of `BRANCHES`; of the fusion, given all there
+        `clips`; scores of what is served by name in `ABLATIONS`, and of `EMBEDDED`; of what is served, given all there
         is, `calibration` (errors, reliability before and after, what chance alone would show) and scores by `actors`.
     """
     before = raw["both"]
     both = calibrated["both"]
-    probabilities = softmax(both.fused)
+    probabilities = softmax(both.served)
     report: dict[str, Any] = {"clips": len(both.labels)}
     for name, answers in calibrated.items():
-        report[name] = asdict(score(softmax(answers.fused), answers.labels))
-    for name, logits, there in zip(BRANCHES, (both.video, both.audio), both.present.T, strict=True):
-        if there.any():
-            report[name] = asdict(score(softmax(logits[there]), both.labels[there]))
+        report[name] = asdict(score(softmax(answers.served), answers.labels))
+    for name, given in EMBEDDED.items():
+        if given in calibrated:
+            report[name] = asdict(score(softmax(calibrated[given].fused), calibrated[given].labels))
     mean, high = calibration_floor(probabilities)
     report["calibration"] = {
-        "before": calibration_error(softmax(before.fused), before.labels),
+        "before": calibration_error(softmax(before.served), before.labels),
         "after": calibration_error(probabilities, both.labels),
         "by_chance_mean": mean,
         "by_chance_95th_percentile": high,
-        "reliability_before": [asdict(each) for each in reliability(softmax(before.fused), before.labels)],
+        "reliability_before": [asdict(each) for each in reliability(softmax(before.served), before.labels)],
         "reliability_after": [asdict(each) for each in reliability(probabilities, both.labels)],
     }
     if actors is not None:

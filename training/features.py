@@ -20,6 +20,7 @@ from tqdm import tqdm
 from preprocessing.contract import FRAMES, LABELS, LOG_MEL, PRESENT
 from training.data.augmentation import Augmentation
 from training.data.cache import Cache
+from training.data.recordings import RecordingChanges
 from training.data.samples import LABEL, ClipSamples
 from training.network import EmotionNetwork, NetworkOutput
 
@@ -104,12 +105,14 @@ def kept_features(
     for name, value in network.video.state_dict().items():
         digest.update(name.encode() + value.cpu().numpy().tobytes())
     digest.update(index.tobytes() + repr((part, changed, views, seed, bfloat16)).encode())
+    if changed:
+        digest.update(repr(RecordingChanges()).encode())
     path = cache.folder / "features" / f"{digest.hexdigest()[:16]}.pt"
     if path.is_file():
         tensors: dict[str, Tensor] = torch.load(path, weights_only=True)
     else:
         torch.manual_seed(seed)
-        samples = ClipSamples(cache, index, part, seed=seed, copies=changed)
+        samples = ClipSamples(cache, index, part, seed=seed, change_voices=changed)
         augmentation = Augmentation() if changed else None
         tensors = encode(network, samples, augmentation=augmentation, views=views, workers=workers, bfloat16=bfloat16)
         path.parent.mkdir(exist_ok=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 import numpy as np
 import pytorch_lightning as lightning
@@ -18,14 +18,16 @@ from training.data.augmentation import Augmentation, drop_modalities, mix
 from training.data.samples import LABEL
 from training.features import AUDIO_FEATURES, FRAME_FEATURES, judge
 from training.metrics import unweighted_recall
-from training.network import EmotionNetwork, NetworkOutput
+from training.network import EmotionNetwork, NetworkOutput, choose_answer
 
 Scheduler = Literal["cosine", "none"]
 
 WATCHED = "validation_recall"
-"""Unweighted recall of the fusion on the validation part: what chooses the best epoch and stops early."""
+"""Unweighted recall on the validation part: what chooses the best epoch and stops early."""
 
-_BRANCHES = ("video.", "audio.", "video_classifier.", "audio_classifier.")
+_BRANCHES: Final = ("video.", "audio.", "video_classifier.", "audio_classifier.")
+_FROZEN: Final = ("video.", "audio.", "audio_classifier.")
+"""What freezing the branches leaves as it is. The classifier of faces learns: that of FER2013 knows no calm ones."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,7 @@ class Optimization:
 
     Attributes:
         learning_rate: Highest rate of AdamW.
-        branch_share: Rate of the branches as a share of it; 0 freezes them.
+        branch_share: Rate of the branches as a share of it; 0 freezes them, but for the classifier of faces.
         weight_decay: AdamW's decoupled L2 penalty.
         scheduler: `cosine` anneals the rate to zero over all epochs after a warm-up; `none` keeps it.
         warm_up: Share of the steps over which the rate rises.
@@ -74,7 +76,7 @@ class EmotionModule(lightning.LightningModule):
         self._seed = seed
         self._answers: list[tuple[Tensor, Tensor]] = []
         if not optimization.branch_share:
-            for parameter in self._select(branches=True):
+            for parameter in self._select(_FROZEN):
                 parameter.requires_grad_(False)
 
     def on_train_epoch_start(self) -> None:
@@ -82,7 +84,7 @@ class EmotionModule(lightning.LightningModule):
         self.network.train()
         if not self._optimization.branch_share:
             for name, module in self.network.named_children():
-                if f"{name}." in _BRANCHES:
+                if f"{name}." in _FROZEN:
                     module.eval()
 
     def on_train_batch_start(self, *_batch: object) -> None:
@@ -104,9 +106,10 @@ class EmotionModule(lightning.LightningModule):
     def validation_step(self, batch: dict[str, Tensor]) -> None:
         """Collect answers, for recall needs all of them."""
         output = judge(self.network, batch)
-        loss = functional.cross_entropy(output.logits, batch[LABEL])
+        logits = choose_answer(output.logits, output.video_logits, output.audio_logits, batch[PRESENT.name])
+        loss = functional.cross_entropy(logits, batch[LABEL])
         self.log("validation_loss", loss, batch_size=len(batch[LABEL]), prog_bar=True)
-        self._answers.append((output.logits, batch[LABEL]))
+        self._answers.append((logits, batch[LABEL]))
 
     def on_validation_epoch_end(self) -> None:
         """Log accuracy and unweighted recall; every device answers all of the part, for it is small."""
@@ -120,10 +123,10 @@ class EmotionModule(lightning.LightningModule):
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """AdamW, the branches at their own rate, with warm-up and cosine annealing by step."""
         settings = self._optimization
-        groups = [{"params": self._select(branches=False), "lr": settings.learning_rate}]
+        slower = _BRANCHES if settings.branch_share else _FROZEN
+        groups = [{"params": self._select(slower, others=True), "lr": settings.learning_rate}]
         if settings.branch_share:
-            rate = settings.learning_rate * settings.branch_share
-            groups.append({"params": self._select(branches=True), "lr": rate})
+            groups.append({"params": self._select(slower), "lr": settings.learning_rate * settings.branch_share})
         optimizer = torch.optim.AdamW(groups, weight_decay=settings.weight_decay)
         steps = int(self.trainer.estimated_stepping_batches)
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: rate_factor(step, steps, settings))
@@ -139,8 +142,9 @@ class EmotionModule(lightning.LightningModule):
             loss = loss + self._optimization.branch_loss * (each * there).sum() / there.sum().clamp(min=1)
         return loss
 
-    def _select(self, *, branches: bool) -> list[torch.nn.Parameter]:
-        return [value for name, value in self.network.named_parameters() if name.startswith(_BRANCHES) == branches]
+    def _select(self, prefixes: tuple[str, ...], *, others: bool = False) -> list[torch.nn.Parameter]:
+        """Parameters whose names begin with one of some prefixes, or all the others."""
+        return [value for name, value in self.network.named_parameters() if name.startswith(prefixes) != others]
 
 
 def rate_factor(step: int, steps: int, settings: Optimization) -> float:

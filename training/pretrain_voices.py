@@ -24,6 +24,7 @@ from preprocessing.contract import LABELS
 from preprocessing.log_mel import log_mel
 from training.checkpoint import save_branch
 from training.data.cache import Cache, open_cache
+from training.data.recordings import RecordingChanges, change_recording
 from training.data.spectrograms import SpectrogramChanges, change_spectrograms
 from training.data.splits import FOLDS, actor_folds, split_clips
 from training.metrics import unweighted_recall
@@ -46,6 +47,9 @@ class Recipe:
         dropout: Share of the branch's features that are dropped.
         average: Decay of the running average of weights, per step; 0 keeps the last weights.
         balanced: Weigh each class by its rarity.
+        recorded_epochs: Further passes, over voices of which half are recorded otherwise; 0 for none.
+        recorded_rate: Highest learning rate of these.
+        recordings: How many recordings of each voice with other noise and silence there are.
     """
 
     epochs: int = 40
@@ -57,6 +61,9 @@ class Recipe:
     dropout: float = 0.0
     average: float = 0.999
     balanced: bool = True
+    recorded_epochs: int = 12
+    recorded_rate: float = 5e-4
+    recordings: int = 7
 
 
 class VoiceModel(nn.Module):
@@ -84,52 +91,107 @@ class Voices:
 
     Attributes:
         spectrograms: float32 [1 + copies, N, 64, 188]: voices as they are, and changed copies of them.
+        recorded: float32 [recordings, N, 64, 188]: either, recorded otherwise.
         labels: int64 [N].
         actors: int64 [N].
     """
 
     spectrograms: Tensor
+    recorded: Tensor
     labels: Tensor
     actors: npt.NDArray[np.int64]
 
     def subset(self, index: npt.NDArray[np.int64]) -> Voices:
         """Some of them."""
-        return Voices(self.spectrograms[:, index], self.labels[index], self.actors[index])
+        return Voices(self.spectrograms[:, index], self.recorded[:, index], self.labels[index], self.actors[index])
 
 
-def load_voices(cache: Cache) -> Voices:
-    """Spectrograms of all clips of a cache, and of their changed copies."""
+def load_voices(cache: Cache, recordings: int = 0, seed: int = 0) -> Voices:
+    """Spectrograms of all clips of a cache, of their changed copies, and of other recordings of either."""
+    clips, copies = range(len(cache.records)), cache.waveform_count
     spectrograms = np.stack(
-        [
-            np.stack([log_mel(cache.waveform(clip, copy)) for clip in range(len(cache.records))])
-            for copy in range(cache.waveform_count)
-        ]
+        [np.stack([log_mel(cache.waveform(clip, copy)) for clip in clips]) for copy in range(copies)]
     )
-    return Voices(torch.from_numpy(spectrograms), torch.from_numpy(cache.labels), cache.actors)
+    recorded = np.empty((recordings, *spectrograms.shape[1:]), np.float32)
+    for recording in tqdm(range(recordings), desc="recordings", mininterval=10):
+        random = np.random.default_rng((seed, recording))
+        for clip in clips:
+            waveform = cache.waveform(clip, int(random.integers(copies)))
+            recorded[recording, clip] = log_mel(change_recording(waveform, random, RecordingChanges()))
+    return Voices(
+        torch.from_numpy(spectrograms), torch.from_numpy(recorded), torch.from_numpy(cache.labels), cache.actors
+    )
 
 
 def train_network(voices: Voices, recipe: Recipe, seed: int, name: str) -> VoiceModel:
-    """Train one network for a fixed number of epochs."""
+    """Train one network for a fixed number of epochs, on voices as they are and then recorded otherwise.
+
+    Learning both from the start costs recall on voices as they are.
+    """
     torch.manual_seed(seed)
-    random = np.random.default_rng(seed)
     model = VoiceModel(recipe.dropout)
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    model = _fit(
+        model,
+        voices.spectrograms,
+        voices.labels,
+        recipe,
+        epochs=recipe.epochs,
+        rate=recipe.learning_rate,
+        seed=seed,
+        name=name,
+    )
+    if recipe.recorded_epochs and len(voices.recorded):
+        model = train_recorded(model, voices, recipe, seed, name)
+    return model.eval().requires_grad_(False)
+
+
+def train_recorded(model: VoiceModel, voices: Voices, recipe: Recipe, seed: int, name: str) -> VoiceModel:
+    """Train a network further, on voices of which half are recorded otherwise."""
+    torch.manual_seed(seed + 1)
+    plain = voices.spectrograms[torch.arange(len(voices.recorded)) % len(voices.spectrograms)]
+    variants = torch.cat((plain, voices.recorded))
+    model.requires_grad_(True)
+    return _fit(
+        model,
+        variants,
+        voices.labels,
+        recipe,
+        epochs=recipe.recorded_epochs,
+        rate=recipe.recorded_rate,
+        seed=seed + 1,
+        name=f"{name}, recorded otherwise",
+    )
+
+
+def _fit(
+    model: VoiceModel,
+    variants: Tensor,
+    labels: Tensor,
+    recipe: Recipe,
+    *,
+    epochs: int,
+    rate: float,
+    seed: int,
+    name: str,
+) -> VoiceModel:
+    """Train on one of the variants [variants, N, 64, 188] of each voice at a time; return the averaged network."""
+    random = np.random.default_rng(seed)
     average = copy.deepcopy(model)
-    weights = class_weights(voices.labels) if recipe.balanced else torch.ones(len(LABELS))
-    steps = len(voices.labels) // recipe.batch_size
-    optimizer = torch.optim.AdamW(model.parameters(), recipe.learning_rate, weight_decay=recipe.weight_decay)
+    weights = class_weights(labels) if recipe.balanced else torch.ones(len(LABELS))
+    steps = len(labels) // recipe.batch_size
+    optimizer = torch.optim.AdamW(model.parameters(), rate, weight_decay=recipe.weight_decay)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, recipe.learning_rate, total_steps=steps * recipe.epochs, pct_start=0.1, cycle_momentum=False
+        optimizer, rate, total_steps=steps * epochs, pct_start=0.1, cycle_momentum=False
     )
     model.train()
-    for _ in tqdm(range(recipe.epochs), desc=name, unit="epoch", mininterval=10):
-        order = torch.from_numpy(random.permutation(len(voices.labels)))
+    for _ in tqdm(range(epochs), desc=name, unit="epoch", mininterval=10):
+        order = torch.from_numpy(random.permutation(len(labels)))
         for index in order[: steps * recipe.batch_size].view(steps, recipe.batch_size):
-            copies = torch.from_numpy(random.integers(len(voices.spectrograms), size=recipe.batch_size))
-            spectrograms = change_spectrograms(voices.spectrograms[copies, index], SpectrogramChanges())
-            labels = voices.labels[index]
-            targets = functional.one_hot(labels, len(LABELS)) * (1 - recipe.label_smoothing)
-            targets = (targets + recipe.label_smoothing / len(LABELS)) * weights[labels, None]
+            chosen = torch.from_numpy(random.integers(len(variants), size=recipe.batch_size))
+            spectrograms = change_spectrograms(variants[chosen, index], SpectrogramChanges())
+            targets = functional.one_hot(labels[index], len(LABELS)) * (1 - recipe.label_smoothing)
+            targets = (targets + recipe.label_smoothing / len(LABELS)) * weights[labels[index], None]
             if recipe.mixup:
                 share = float(random.beta(recipe.mixup, recipe.mixup))
                 partner = torch.from_numpy(random.permutation(recipe.batch_size))
@@ -144,7 +206,7 @@ def train_network(voices: Voices, recipe: Recipe, seed: int, name: str) -> Voice
             optimizer.step()
             schedule.step()
             _move_average(average, model, min(recipe.average, (1 + schedule.last_epoch) / (10 + schedule.last_epoch)))
-    return average.eval().requires_grad_(False)
+    return average
 
 
 def class_weights(labels: Tensor) -> Tensor:
@@ -226,6 +288,9 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--weight_decay", type=float, default=Recipe.weight_decay)
     parser.add_argument("--average", type=float, default=Recipe.average, help="decay of averaged weights; 0 for none")
     parser.add_argument("--unbalanced", action="store_true", help="let frequent classes count for more")
+    parser.add_argument(
+        "--recorded_epochs", type=int, default=Recipe.recorded_epochs, help="with voices recorded otherwise; 0 for none"
+    )
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args(arguments)
     options.output.mkdir(parents=True, exist_ok=True)
@@ -236,9 +301,10 @@ def main(arguments: list[str] | None = None) -> None:
         dropout=options.dropout,
         average=options.average,
         balanced=not options.unbalanced,
+        recorded_epochs=options.recorded_epochs,
     )
     cache = open_cache(options.cache)
-    voices = load_voices(cache)
+    voices = load_voices(cache, recipe.recordings if recipe.recorded_epochs else 0, options.seed)
     if options.part in ("folds", "all"):
         cross_validate(voices, cache, recipe, options.seed, options.output)
     if options.part in ("mixed", "all"):

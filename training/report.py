@@ -57,6 +57,14 @@ def folds_markdown(reports: dict[str, dict[str, Any]]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def recordings_markdown(recordings: dict[str, Any]) -> str:
+    """Recall of the voice alone by condition: a share, or mean and deviation over folds."""
+    lines = ["| the same voices, recorded otherwise | unweighted recall, audio only |", "|---|---|"]
+    for name, recall in recordings.items():
+        lines.append(f"| {name} | {_mean(recall) if isinstance(recall, dict) else _percent(recall)} |")
+    return "\n".join(lines) + "\n"
+
+
 def mixed_warning(mixed: float, report: dict[str, Any]) -> str:
     """The number of a split that mixes actors, said to be what it is."""
     unseen = report["folds"]["both"]["mean"]

@@ -48,14 +48,19 @@ def main(arguments: list[str] | None = None) -> int:
     except (EmotionError, FileNotFoundError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+    if rank_zero_only.rank == 0:
+        _print_summary(metrics, options.output)
+    return 0
+
+
+def _print_summary(metrics: dict[str, Any], output: Path) -> None:
     for part, found in metrics.items():
-        both = found.get("both") or found
+        both = found["both"]
         print(
             f"{part}: {found['clips']} clips, accuracy {both['accuracy']:.3f}, "
             f"unweighted recall {both['unweighted_recall']:.3f}, calibration error {both['calibration_error']:.3f}"
         )
-    print(f"wrote {options.output}")
-    return 0
+    print(f"wrote {output}")
 
 
 def train(options: argparse.Namespace) -> dict[str, Any]:
@@ -102,7 +107,7 @@ def train_network(
         training, parts = frozen_samples(network, cache, split, options)
         fit(network, training, parts.get("validation"), options, states=states)
         return network, parts
-    training = ClipSamples(cache, split.training, TRAINING, seed=options.seed, copies=True)
+    training = ClipSamples(cache, split.training, TRAINING, seed=options.seed, change_voices=True)
     validation = ClipSamples(cache, split.validation, VALIDATION)
     fit(network, training, validation if len(split.validation) else None, options, states=states)
     measured = {"validation": (split.validation, VALIDATION), "test": (split.test, TEST)}
@@ -192,10 +197,14 @@ def fit(
         # It comes after the best one, so that a resumed run knows of that.
         newest = ModelCheckpoint(folder, "last", enable_version_counter=False)
         callbacks += [newest, LearningRateMonitor("epoch"), TQDMProgressBar(refresh_rate=20)]
+    devices = options.devices if options.devices == "auto" else int(options.devices)
+    several = (torch.cuda.device_count() if devices == "auto" else devices) > 1
     trainer = lightning.Trainer(
         max_epochs=options.epochs,
         accelerator="auto",
-        devices=options.devices if options.devices == "auto" else int(options.devices),
+        devices=devices,
+        # Without a video in a whole batch, the video branch has no part in its loss.
+        strategy="ddp_find_unused_parameters_true" if several else "auto",
         precision=options.precision,
         gradient_clip_val=1.0,
         deterministic="warn",

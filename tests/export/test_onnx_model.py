@@ -59,6 +59,17 @@ def test_what_a_missing_modality_holds_changes_nothing(exported: Exported) -> No
 
 
 @pytest.mark.parametrize("file", ["fp32", "int8"])
+@pytest.mark.parametrize(
+    ("present", "alone"), [((True, False), contract.VIDEO_PROBABILITIES), ((False, True), contract.AUDIO_PROBABILITIES)]
+)
+def test_one_modality_alone_is_answered_by_its_own_branch(
+    exported: Exported, file: str, present: tuple[bool, bool], alone: contract.TensorSpec
+) -> None:
+    outputs = run(open_session(getattr(exported, file)), random_inputs(3, present, seed=4))
+    np.testing.assert_array_equal(outputs[contract.PROBABILITIES.name], outputs[alone.name])
+
+
+@pytest.mark.parametrize("file", ["fp32", "int8"])
 def test_metadata_carries_contract_crop_and_metrics(exported: Exported, file: str) -> None:
     found = open_session(getattr(exported, file)).get_modelmeta().custom_metadata_map
     contract.check_parameters(json.loads(found["contract"]), source="the ONNX file")

@@ -69,7 +69,7 @@ def test_every_clip_is_answered_once_by_a_network_that_never_heard_its_actor(
     assert {int(actor): each["clips"] for actor, each in report["actors"].items()} == {
         int(actor): int((cache.actors == actor).sum()) for actor in np.unique(cache.actors)
     }
-    for name in ("both", "video only", "audio only", "video branch", "audio branch"):
+    for name in ("both", "video only", "audio only", "fusion of video only", "fusion of audio only"):
         spread = report["folds"][name]
         assert len(spread["by_fold"]) == FOLDS
         assert spread["mean"] == pytest.approx(np.mean(spread["by_fold"]))

@@ -36,7 +36,7 @@ def test_only_actors_without_any_part_in_training_are_measured(
     assert list(report["actors"]) == ["6"]
     assert report["actors"]["6"]["unweighted_recall"] == report["both"]["unweighted_recall"]
     assert report["clips"] == len(LABELS)
-    for name in ("both", "video only", "audio only", "video branch", "audio branch"):
+    for name in ("both", "video only", "audio only", "fusion of video only", "fusion of audio only"):
         assert sum(each["clips"] for each in report[name]["classes"]) == len(LABELS)
         assert 0 <= report[name]["unweighted_recall"] <= 1
     text = (tmp_path / "report" / "report.md").read_text()

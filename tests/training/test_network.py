@@ -8,7 +8,15 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from preprocessing.contract import FRAMES, LABELS, LOG_MEL, PRESENT
-from training.network import AudioBranch, EmotionNetwork, NetworkConfig, ResNet18, ServingNetwork, Temperatures
+from training.network import (
+    AudioBranch,
+    EmotionNetwork,
+    NetworkConfig,
+    ResNet18,
+    ServingNetwork,
+    Temperatures,
+    choose_answer,
+)
 from training.network.audio import FixedAveragePool
 from training.network.fusion import FUSIONS, HEADS, CrossAttentionFusion, FusionName, HeadName
 
@@ -134,3 +142,25 @@ def test_temperature_divides_the_logits_of_the_probabilities_only() -> None:
     torch.testing.assert_close(video, torch.softmax(plain.video_logits / 0.5, dim=1))
     torch.testing.assert_close(logits, plain.logits)
     assert probabilities.shape == (2, len(LABELS))
+
+
+@pytest.mark.parametrize(("present", "place", "temperature"), [((True, False), 2, 3.0), ((False, True), 3, 4.0)])
+def test_one_modality_alone_is_answered_by_its_own_branch(
+    present: tuple[bool, bool], place: int, temperature: float
+) -> None:
+    network = make("concat", "concat").eval()
+    clips = random_clips(3, present)
+    with torch.inference_mode():
+        outputs = ServingNetwork(network, Temperatures(2.0, 3.0, 4.0))(*clips)
+        plain = network(*clips)
+    own = (plain.video_logits, plain.audio_logits)[place - 2]
+    assert torch.equal(outputs[0], outputs[place])
+    assert torch.equal(outputs[1], own)
+    torch.testing.assert_close(outputs[0], torch.softmax(own / temperature, dim=1))
+    assert not torch.allclose(own, plain.logits, atol=1e-4)
+
+
+def test_each_clip_of_a_batch_is_answered_by_what_it_has() -> None:
+    fused, video, audio = (torch.full((4, len(LABELS)), value) for value in (1.0, 2.0, 3.0))
+    present = torch.tensor([[True, True], [True, False], [False, True], [False, False]])
+    assert choose_answer(fused, video, audio, present)[:, 0].tolist() == [1.0, 2.0, 3.0, 1.0]

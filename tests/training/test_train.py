@@ -185,6 +185,41 @@ def test_devices_share_an_epoch_without_repeating_a_sample(monkeypatch: pytest.M
     assert all(40 <= number < 60 for number in together)
 
 
+def test_two_processes_train_one_network_and_one_of_them_speaks_and_writes(
+    small_paired_folder: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "best.pt"
+    options = [
+        "--fusion",
+        "late",
+        "--freeze_branches",
+        "--views",
+        "1",
+        "--epochs",
+        "1",
+        "--batch_size",
+        "4",
+        "--devices",
+        "2",
+    ]
+    result = subprocess.run(
+        [sys.executable, "-m", "training.train", *command(small_paired_folder, output, *options)],
+        capture_output=True,
+        text=True,
+        timeout=200,
+        check=False,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+    )
+    assert result.returncode == 0, result.stderr
+    assert "GLOBAL_RANK: 1, MEMBER: 2/2" in result.stderr
+    assert result.stdout.count(f"wrote {output}") == 1
+    assert result.stdout.count("validation: ") == 1
+    # 32 training clips, half for each process, in batches of four.
+    assert torch.load(tmp_path / "run-best" / "states" / "last.ckpt", weights_only=False)["global_step"] == 4
+    assert [path.name for path in (tmp_path / "run-best" / "metrics").iterdir()] == ["version_0"]
+    assert load_checkpoint(output).metrics["test"]["clips"] == 8
+
+
 def test_a_branch_trained_on_tested_actors_is_refused(
     small_paired_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -15,16 +15,18 @@ from preprocessing.log_mel import log_mel
 from training.data.cache import Cache
 from training.data.motion import moving_face
 from training.data.pairing import TRAINING, matching_faces
+from training.data.recordings import RecordingChanges, change_recording
 
 LABEL = "label"
-_COPY = 1
-"""Sets the draws of a copy apart from those of a face."""
+_VOICE = 1
+"""Sets the draws of a voice apart from those of a face."""
 
 
 class ClipSamples(Dataset[dict[str, Tensor]]):
     """Some clips of a cache: the contract's inputs and a label.
 
-    Unchanged, unless changed copies of voices are asked for: then each sample has one of them, or the voice itself.
+    Unchanged, unless changed voices are asked for: then each sample has one of the cache's changed copies or the voice
+    itself, recorded otherwise.
     Where the cache holds faces for its voices, each voice gets one of the same emotion. Sample `k · N + i`, of N, is
     sample `i` with another face and another motion, which depend on nothing but the seed and that number.
     """
@@ -36,7 +38,7 @@ class ClipSamples(Dataset[dict[str, Tensor]]):
         part: int = TRAINING,
         *,
         seed: int = 0,
-        copies: bool = False,
+        change_voices: bool = False,
     ) -> None:
         """Choose clips.
 
@@ -44,13 +46,13 @@ class ClipSamples(Dataset[dict[str, Tensor]]):
             cache: Prepared data.
             index: Which of its usable clips.
             part: Which faces voices may get: `pairing.TRAINING`, `VALIDATION` or `TEST`.
-            seed: Seed of faces, motion and copies.
-            copies: Take changed copies of voices too, where the cache holds such.
+            seed: Seed of faces, motion and voices.
+            change_voices: Record voices otherwise, and take changed copies of them too where the cache holds such.
         """
         self._cache = cache
         self._index = index
         self._seed = seed
-        self._waveforms = cache.waveform_count if copies else 1
+        self._change_voices = change_voices
         self._faces = (
             None
             if cache.faces is None
@@ -83,8 +85,7 @@ class ClipSamples(Dataset[dict[str, Tensor]]):
         record, row = self._cache.records[clip], self._cache.rows[clip]
         spectrogram = np.zeros(LOG_MEL.shape, LOG_MEL.dtype)
         if record.audio:
-            copy = np.random.default_rng((self._seed, number, _COPY)).integers(self._waveforms)
-            spectrogram = log_mel(self._cache.waveform(clip, int(copy)))
+            spectrogram = log_mel(self._waveform(clip, number))
         if record.video:
             frames = np.array(self._cache.frames[row])
         elif self._faces is not None:
@@ -98,3 +99,10 @@ class ClipSamples(Dataset[dict[str, Tensor]]):
             PRESENT.name: np.array((record.video or self._faces is not None, record.audio), PRESENT.dtype),
             LABEL: np.array(record.label, np.int64),
         }
+
+    def _waveform(self, clip: int, number: int) -> npt.NDArray[np.float32]:
+        if not self._change_voices:
+            return self._cache.waveform(clip)
+        random = np.random.default_rng((self._seed, number, _VOICE))
+        copy = int(random.integers(self._cache.waveform_count))
+        return change_recording(self._cache.waveform(clip, copy), random, RecordingChanges())

@@ -3,7 +3,7 @@
 from training.network.audio import AudioBranch
 from training.network.emotion import EmotionNetwork, NetworkConfig, NetworkOutput
 from training.network.resnet import ResNet18
-from training.network.serving import ServingNetwork, Temperatures
+from training.network.serving import ServingNetwork, Temperatures, choose_answer
 
 __all__ = [
     "AudioBranch",
@@ -13,4 +13,5 @@ __all__ = [
     "ResNet18",
     "ServingNetwork",
     "Temperatures",
+    "choose_answer",
 ]

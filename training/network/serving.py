@@ -1,4 +1,8 @@
-"""The form of the network that is exported: exactly the contract's inputs and outputs."""
+"""The form of the network that is exported: exactly the contract's inputs and outputs.
+
+Where a modality is missing there is nothing to fuse, and the other branch answers for itself, with its own
+temperature: it is right more often than a fusion that was told of the loss by a learned embedding.
+"""
 
 from __future__ import annotations
 
@@ -48,10 +52,31 @@ class ServingNetwork(nn.Module):
             float [B, 8] each.
         """
         output: NetworkOutput = self.network(frames, log_mel, present)
+        fused, video, audio = (
+            torch.softmax(logits / temperature, dim=1)
+            for logits, temperature in (
+                (output.logits, self.temperatures.fused),
+                (output.video_logits, self.temperatures.video),
+                (output.audio_logits, self.temperatures.audio),
+            )
+        )
         return (
-            torch.softmax(output.logits / self.temperatures.fused, dim=1),
-            output.logits,
-            torch.softmax(output.video_logits / self.temperatures.video, dim=1),
-            torch.softmax(output.audio_logits / self.temperatures.audio, dim=1),
+            choose_answer(fused, video, audio, present),
+            choose_answer(output.logits, output.video_logits, output.audio_logits, present),
+            video,
+            audio,
             output.frame_attention,
         )
+
+
+def choose_answer(fused: Tensor, video: Tensor, audio: Tensor, present: Tensor) -> Tensor:
+    """The fusion's answer, and where only one modality is there its branch's own.
+
+    Args:
+        fused: float [B, 8] of the fusion, logits or probabilities.
+        video: The same of the video branch.
+        audio: The same of the audio branch.
+        present: bool [B, 2].
+    """
+    seen, heard = present[:, :1], present[:, 1:]
+    return torch.where(seen == heard, fused, torch.where(seen, video, audio))
