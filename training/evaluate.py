@@ -20,7 +20,7 @@ from training.data.samples import ClipSamples
 from training.data.splits import IntArray
 from training.evaluation import evaluate
 from training.features import FeatureSamples, encode
-from training.network import NetworkConfig
+from training.network import NetworkConfig, Temperatures
 from training.options import prepared
 from training.plots import plot_confusion, plot_reliability
 from training.report import folds_markdown, measured_markdown, mixed_warning, recordings_markdown
@@ -66,9 +66,7 @@ def once(checkpoint: Checkpoint, cache: Cache, options: argparse.Namespace) -> s
             "the checkpoint was trained or tuned on every actor of this data; "
             "give other data, or --validation for the actors that tuned it."
         )
-    samples = ClipSamples(cache, index, TEST)
-    features = FeatureSamples(encode(checkpoint.network(), samples, workers=options.workers))
-    report = evaluate(checkpoint.network(), checkpoint.temperatures, features, cache.actors[index])
+    report = _measured(checkpoint, cache, index, options.workers)
     report["recordings"] = recall_when_recorded_otherwise(checkpoint.network(), cache, index)
     report["part"] = "validation" if options.validation else "test"
     _write(options.output, report, "actors never trained on")
@@ -86,7 +84,7 @@ def over_folds(checkpoint: Checkpoint, cache: Cache, options: argparse.Namespace
     found.report["mixed_unweighted_recall"] = mixed_recall(recipe, cache)
     _write(options.output, found.report, "out-of-fold, actors never trained on")
     if options.calibrate:
-        save_checkpoint(options.checkpoint, replace(checkpoint, temperatures=found.temperatures))
+        save_checkpoint(options.checkpoint, calibrated(checkpoint, found.temperatures, cache, options.workers))
     warning = mixed_warning(found.report["mixed_unweighted_recall"], found.report)
     folds = folds_markdown({_name(checkpoint.config): found.report})
     recordings = recordings_markdown(found.report["recordings"])
@@ -102,6 +100,16 @@ def compare(checkpoint: Checkpoint, cache: Cache, options: argparse.Namespace) -
         print(folds_markdown(reports).splitlines()[1 + len(reports)], file=sys.stderr, flush=True)
     (options.output / "report.json").write_text(json.dumps(reports, indent=2) + "\n")
     return folds_markdown(reports)
+
+
+def calibrated(checkpoint: Checkpoint, temperatures: Temperatures, cache: Cache, workers: int = 0) -> Checkpoint:
+    """The checkpoint with other temperatures, and with its metrics by these."""
+    changed = replace(checkpoint, temperatures=temperatures)
+    parts = {
+        part: unseen_clips(checkpoint, cache, include_validation=part == "validation") for part in checkpoint.metrics
+    }
+    metrics = {part: _measured(changed, cache, index, workers) for part, index in parts.items() if len(index)}
+    return replace(changed, metrics=metrics)
 
 
 def unseen_clips(checkpoint: Checkpoint, cache: Cache, *, include_validation: bool) -> IntArray:
@@ -144,6 +152,11 @@ def _parser() -> argparse.ArgumentParser:
         "--calibrate", action="store_true", help="with --kfold: write temperatures of all folds into the checkpoint"
     )
     return parser
+
+
+def _measured(checkpoint: Checkpoint, cache: Cache, index: IntArray, workers: int) -> dict[str, Any]:
+    samples = FeatureSamples(encode(checkpoint.network(), ClipSamples(cache, index, TEST), workers=workers))
+    return evaluate(checkpoint.network(), checkpoint.temperatures, samples, cache.actors[index])
 
 
 def _write(folder: Path, report: dict[str, Any], title: str) -> None:

@@ -20,7 +20,6 @@ from tqdm import tqdm
 from preprocessing.contract import FRAMES, LABELS, LOG_MEL, PRESENT
 from training.data.augmentation import Augmentation
 from training.data.cache import Cache
-from training.data.recordings import RecordingChanges
 from training.data.samples import LABEL, ClipSamples
 from training.network import EmotionNetwork, NetworkOutput
 
@@ -92,7 +91,8 @@ def kept_features(
         cache: Prepared data.
         index: Which of its clips.
         part: Which faces voices may get.
-        changed: Change pictures and sound before, as in training.
+        changed: Change pictures and sound before, as in training, but for the recording of voices: it teaches a
+            fusion to trust them less than is good for it.
         views: Copies of each clip, each changed anew; those of one view lie together.
         seed: Seed of faces and changes.
         workers: Processes that read samples.
@@ -105,14 +105,12 @@ def kept_features(
     for name, value in network.video.state_dict().items():
         digest.update(name.encode() + value.cpu().numpy().tobytes())
     digest.update(index.tobytes() + repr((part, changed, views, seed, bfloat16)).encode())
-    if changed:
-        digest.update(repr(RecordingChanges()).encode())
     path = cache.folder / "features" / f"{digest.hexdigest()[:16]}.pt"
     if path.is_file():
         tensors: dict[str, Tensor] = torch.load(path, weights_only=True)
     else:
         torch.manual_seed(seed)
-        samples = ClipSamples(cache, index, part, seed=seed, change_voices=changed)
+        samples = ClipSamples(cache, index, part, seed=seed, copies=changed)
         augmentation = Augmentation() if changed else None
         tensors = encode(network, samples, augmentation=augmentation, views=views, workers=workers, bfloat16=bfloat16)
         path.parent.mkdir(exist_ok=True)

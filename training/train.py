@@ -107,7 +107,7 @@ def train_network(
         training, parts = frozen_samples(network, cache, split, options)
         fit(network, training, parts.get("validation"), options, states=states)
         return network, parts
-    training = ClipSamples(cache, split.training, TRAINING, seed=options.seed, change_voices=True)
+    training = ClipSamples(cache, split.training, TRAINING, seed=options.seed, copies=True, recordings=True)
     validation = ClipSamples(cache, split.validation, VALIDATION)
     fit(network, training, validation if len(split.validation) else None, options, states=states)
     measured = {"validation": (split.validation, VALIDATION), "test": (split.test, TEST)}

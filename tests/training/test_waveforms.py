@@ -10,8 +10,9 @@ import pytest
 from preprocessing.contract import LOG_MEL, SAMPLE_RATE, WINDOW_SAMPLES
 from preprocessing.log_mel import log_mel
 from tests.support.caches import draw_cache
-from training.data import calibration_batches, samples
+from training.data import calibration_batches
 from training.data.cache import CacheWriter, open_cache
+from training.data.samples import ClipSamples
 from training.data.waveforms import WaveformChanges, change_waveform
 from training.prepare import main
 
@@ -66,8 +67,7 @@ def test_silence_stays_silence() -> None:
     assert not change_waveform(silence, np.random.default_rng(0), WaveformChanges()).any()
 
 
-def test_copies_are_training_samples_alone_and_come_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(samples, "change_recording", lambda waveform, *_: waveform)
+def test_copies_are_training_samples_alone_and_come_again(tmp_path: Path) -> None:
     cache = draw_cache(tmp_path, actors=range(1, 7))
     known = {log_mel(cache.waveform(clip)).tobytes() for clip in range(len(cache.records))}
     assert main(["copies", str(tmp_path), "--count", "2", "--workers", "1"]) == 0
@@ -77,8 +77,8 @@ def test_copies_are_training_samples_alone_and_come_again(tmp_path: Path, monkey
     assert all(cache.copies[copy, row].any() for copy in range(2) for row in cache.rows)
     index = np.arange(len(cache.records))
     plain, changed, again = (
-        [samples.ClipSamples(cache, index, change_voices=change).arrays(i)[LOG_MEL.name].tobytes() for i in range(30)]
-        for change in (False, True, True)
+        [ClipSamples(cache, index, copies=copies).arrays(i)[LOG_MEL.name].tobytes() for i in range(30)]
+        for copies in (False, True, True)
     )
     assert set(plain) <= known
     assert 0.4 < np.mean([each not in known for each in changed]) < 0.95

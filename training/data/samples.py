@@ -25,8 +25,8 @@ _VOICE = 1
 class ClipSamples(Dataset[dict[str, Tensor]]):
     """Some clips of a cache: the contract's inputs and a label.
 
-    Unchanged, unless changed voices are asked for: then each sample has one of the cache's changed copies or the voice
-    itself, recorded otherwise.
+    Unchanged, unless changed voices are asked for: one of the cache's changed copies or the voice itself, as it is or
+    recorded otherwise.
     Where the cache holds faces for its voices, each voice gets one of the same emotion. Sample `k · N + i`, of N, is
     sample `i` with another face and another motion, which depend on nothing but the seed and that number.
     """
@@ -38,7 +38,8 @@ class ClipSamples(Dataset[dict[str, Tensor]]):
         part: int = TRAINING,
         *,
         seed: int = 0,
-        change_voices: bool = False,
+        copies: bool = False,
+        recordings: bool = False,
     ) -> None:
         """Choose clips.
 
@@ -47,12 +48,14 @@ class ClipSamples(Dataset[dict[str, Tensor]]):
             index: Which of its usable clips.
             part: Which faces voices may get: `pairing.TRAINING`, `VALIDATION` or `TEST`.
             seed: Seed of faces, motion and voices.
-            change_voices: Record voices otherwise, and take changed copies of them too where the cache holds such.
+            copies: Take changed copies of voices too, where the cache holds such.
+            recordings: Record voices otherwise.
         """
         self._cache = cache
         self._index = index
         self._seed = seed
-        self._change_voices = change_voices
+        self._waveforms = cache.waveform_count if copies else 1
+        self._recordings = RecordingChanges() if recordings else None
         self._faces = (
             None
             if cache.faces is None
@@ -101,8 +104,6 @@ class ClipSamples(Dataset[dict[str, Tensor]]):
         }
 
     def _waveform(self, clip: int, number: int) -> npt.NDArray[np.float32]:
-        if not self._change_voices:
-            return self._cache.waveform(clip)
         random = np.random.default_rng((self._seed, number, _VOICE))
-        copy = int(random.integers(self._cache.waveform_count))
-        return change_recording(self._cache.waveform(clip, copy), random, RecordingChanges())
+        waveform = self._cache.waveform(clip, int(random.integers(self._waveforms)))
+        return waveform if self._recordings is None else change_recording(waveform, random, self._recordings)
