@@ -48,8 +48,7 @@ def main(arguments: list[str] | None = None) -> int:
     except (EmotionError, FileNotFoundError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    if rank_zero_only.rank == 0:
-        _print_summary(metrics, options.output)
+    rank_zero_only(_print_summary)(metrics, options.output)
     return 0
 
 
