@@ -12,10 +12,10 @@ Counters = dict[tuple[str, str], float]
 
 _TIMEOUT = 5.0
 _TRITON = {
-    "queue": "nv_inference_queue_duration_us",
-    "compute input": "nv_inference_compute_input_duration_us",
-    "compute": "nv_inference_compute_infer_duration_us",
-    "compute output": "nv_inference_compute_output_duration_us",
+    "queue": "nv_inference_queue_duration_us_total",
+    "compute input": "nv_inference_compute_input_duration_us_total",
+    "compute": "nv_inference_compute_infer_duration_us_total",
+    "compute output": "nv_inference_compute_output_duration_us_total",
 }
 
 
@@ -26,6 +26,11 @@ def scrape(address: str) -> Counters | None:
             text = response.read().decode()
     except (OSError, ValueError):
         return None
+    return counters_of(text)
+
+
+def counters_of(text: str) -> Counters:
+    """Counters of a server's metrics; names of all plain ones end in `_total`, which the parser adds to Triton's."""
     return {
         (sample.name, ",".join(f"{key}={value}" for key, value in sorted(sample.labels.items()))): sample.value
         for family in text_string_to_metric_families(text)
@@ -57,11 +62,11 @@ def triton_stages(before: Counters | None, after: Counters | None) -> dict[str, 
     def grown(name: str) -> float:
         return _sum(after, name) - _sum(before, name)
 
-    requests = grown("nv_inference_request_success")
+    requests = grown("nv_inference_request_success_total")
     if requests <= 0:
         return {}
     found = {stage: grown(name) / 1000 / requests for stage, name in _TRITON.items()}
-    found["batch"] = grown("nv_inference_count") / max(1.0, grown("nv_inference_exec_count"))
+    found["batch"] = grown("nv_inference_count_total") / max(1.0, grown("nv_inference_exec_count_total"))
     return found
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from loadtest import slo
 from loadtest.recorder import Answer, summarise
-from loadtest.scraping import gateway_stages, triton_stages
+from loadtest.scraping import counters_of, gateway_stages, triton_stages
 from loadtest.shapes import SHAPES, at, poisson
 
 
@@ -101,12 +101,12 @@ def test_stages_are_means_between_two_looks() -> None:
 
 
 def test_batches_of_triton_are_inferences_over_executions() -> None:
-    after = {
-        ("nv_inference_request_success", ""): 4.0,
-        ("nv_inference_count", ""): 8.0,
-        ("nv_inference_exec_count", ""): 2.0,
-        ("nv_inference_queue_duration_us", ""): 8000.0,
-    }
-    found = triton_stages({}, after)
-    assert found is not None
+    values = {"request_success": 4, "count": 8, "exec_count": 2, "queue_duration_us": 8000}
+    after = "".join(
+        f"# HELP nv_inference_{name} As Triton writes it\n# TYPE nv_inference_{name} counter\n"
+        f'nv_inference_{name}{{model="emotion_int8",version="1"}} {value}\n'
+        for name, value in values.items()
+    )
+    found = triton_stages({}, counters_of(after))
+    assert found
     assert (found["queue"], found["batch"]) == (2.0, 4.0)
