@@ -97,7 +97,7 @@ export function watchOptions(currentClip) {
 /** Say before a recording what may become of it. */
 export function showPlan() {
   byId("will-send").textContent = canSample()
-    ? "Then eight pictures and the sound can be sent, or the whole recording: you choose before anything is."
+    ? "Afterwards you choose what is sent: eight pictures and the sound, or the whole recording."
     : "This browser cannot draw pictures as it records: the whole recording is sent.";
 }
 

@@ -153,7 +153,7 @@ export function showWholeTimeline({ timeline, clip }, signal) {
 
 function summary(timeline) {
   const parts = stretches(timeline).map(
-    ({ label, start, end }) => `${label} from ${start.toFixed(1)} to ${end.toFixed(1)} s`,
+    ({ label, start, end }) => `${label} from ${start.toFixed(1)} to ${seconds(end)}`,
   );
   return `Most expressed, by this estimate: ${parts.join(", ")}.`;
 }

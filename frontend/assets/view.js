@@ -3,7 +3,7 @@
 
 import { byId } from "./elements.js";
 import { contract } from "./server.js";
-import { size } from "./words.js";
+import { seconds, size } from "./words.js";
 
 /** What screen readers are told on the way into a state; where the focus goes to a heading, that is read instead. */
 const ANNOUNCEMENTS = {
@@ -117,7 +117,7 @@ export function showSent(fraction) {
 export function showTracked({ rows, duration }) {
   const { end } = rows.at(-1);
   byId("sent").value = Math.min(1, end / duration);
-  byId("sent-text").textContent = `Estimated up to ${end.toFixed(1)} of ${duration.toFixed(1)} s`;
+  byId("sent-text").textContent = `Estimated up to ${end.toFixed(1)} of ${seconds(duration)}`;
 }
 
 /**
