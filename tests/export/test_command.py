@@ -15,6 +15,7 @@ import torch
 
 from export import pipeline
 from export.__main__ import main
+from export.onnx_model import export_onnx
 from export.repository import install
 from tests.export.conftest import Exported, untrained_checkpoint
 from tests.support.caches import draw_cache
@@ -48,8 +49,7 @@ def exported_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def what_takes_long_is_done_once(exported_once: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The first test that asks exports the checkpoint ; large batches are test_onnx_model's subject."""
-    export_onnx = pipeline.export_onnx
+    """The first test that asks exports the checkpoint for all; large batches are test_onnx_model's subject."""
 
     def export_or_copy(checkpoint: Checkpoint, path: Path, *, git_commit: str) -> None:
         if not exported_once.is_file():
@@ -185,6 +185,7 @@ signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (10_000_000, resource.RLIM_INFINITY))
 from export import pipeline
 from export.__main__ import main
+from export.onnx_model import export_onnx
 sys.exit(main({arguments(checkpoint, cache, tmp_path / "repository")!r}))
 """
     result = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False)
