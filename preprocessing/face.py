@@ -31,9 +31,13 @@ _SMALLEST_FACE: Final = 0.1
 _SCALE: Final = 1.2
 """Ratio of the sizes that the detector looks for one after the other."""
 
+_NEIGHBOURS: Final = 3
+_GROUPING: Final = 0.2
+"""How many candidates beside the first make a face, and how far apart they may lie: OpenCV's `GROUP_EPS`."""
+
 _LADDER: Final = (0.32, 0.18)
 """Sizes, as fractions of the shorter side, down to which is looked first: large faces are found in a fraction of the
-time that small ones take, and where there is one, no smaller one is asked for."""
+time that small ones take, and where there is one, no smaller one is asked for. No size is looked for twice."""
 
 _MARGIN: Final = _SCALE**2
 """A face is trusted where the detector's neighbouring sizes were looked for, too: the answer is then that of a search
@@ -105,22 +109,34 @@ def largest_face(grey: np.ndarray) -> tuple[int, int, int, int] | None:
     """
     shorter = min(grey.shape)
     smallest = max(20, round(shorter * _SMALLEST_FACE))
+    candidates: list[Sequence[int]] = []
+    larger = None
     for fraction in _LADDER:
         at_least = round(shorter * fraction)
-        if at_least > smallest:
-            box = _largest(grey, at_least)
+        if at_least > smallest * _SCALE:
+            candidates.extend(_candidates(grey, at_least, larger))
+            box = _largest(candidates)
             if box is not None and box[2] > at_least * _MARGIN:
                 return box
-    return _largest(grey, smallest)
+            larger = at_least
+    return _largest([*candidates, *_candidates(grey, smallest, larger)])
 
 
-def _largest(grey: np.ndarray, smallest: int) -> tuple[int, int, int, int] | None:
-    found = _cascade().classifier.detectMultiScale(
-        grey, scaleFactor=_SCALE, minNeighbors=3, minSize=(smallest, smallest)
+def _candidates(grey: np.ndarray, smallest: int, larger: int | None) -> Sequence[Sequence[int]]:
+    """Each place, of sizes from the smallest to below the larger one, that looks like a face; a face has many."""
+    largest = 0 if larger is None else larger - 1
+    found: Sequence[Sequence[int]] = _cascade().classifier.detectMultiScale(
+        grey, scaleFactor=_SCALE, minNeighbors=0, minSize=(smallest, smallest), maxSize=(largest, largest)
     )
+    return found
+
+
+def _largest(candidates: Sequence[Sequence[int]]) -> tuple[int, int, int, int] | None:
+    found, _ = cv2.groupRectangles(candidates, _NEIGHBOURS, _GROUPING)
     if len(found) == 0:
         return None
-    left, top, width, height = max(found, key=lambda box: int(box[2]) * int(box[3]))
+    # Of equally large faces always the same one, in whatever order threads found them.
+    left, top, width, height = max(found, key=lambda box: (int(box[2]) * int(box[3]), -int(box[0]), -int(box[1])))
     return int(left), int(top), int(width), int(height)
 
 
