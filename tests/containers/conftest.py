@@ -9,12 +9,15 @@ from pathlib import Path
 import pytest
 
 from tests.containers.bases import DOCKERFILES, bases_of, provide
-from tests.containers.engine import Engine, running_engine
+from tests.containers.engine import SERVED_GIBIBYTES, Engine, running_engine
 from tests.containers.host_pip import settings_for_builds
 from tests.containers.images import BUILDING_SECONDS, build, name_of
 from tests.containers.project import Project, running_project
 
 SERVED = ("models", "recorder", "gateway", "triton")
+
+_TRAINING_GIBIBYTES = 5
+"""Room for the image of training."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -28,7 +31,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def engine() -> Iterator[Engine]:
-    with running_engine() as engine:
+    with running_engine(SERVED_GIBIBYTES + _TRAINING_GIBIBYTES) as engine:
         yield engine
 
 

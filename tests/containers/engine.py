@@ -25,8 +25,8 @@ from tests.support.tools import tool
 
 _STARTING_SECONDS = 60.0
 _ENDING_SECONDS = 60.0
-_IMAGES_GIBIBYTES = 5
-"""Room for all images, their layers while they are built, and what containers write."""
+SERVED_GIBIBYTES = 5
+"""Room for all images of what is served, their layers while they are built, and what containers write."""
 # TEST-NET-2 (RFC 5737) is nobody's network, so that no route of the host is covered.
 _ADDRESS_POOLS = [f"base=198.51.100.{start}/28,size=28" for start in range(16, 256, 16)]
 
@@ -89,12 +89,16 @@ class Engine:
 
 
 @contextlib.contextmanager
-def running_engine() -> Iterator[Engine]:
-    """The engine that DOCKER_HOST names, else a private one, else the one that `docker` reaches; a skip without any."""
+def running_engine(gibibytes: int = SERVED_GIBIBYTES) -> Iterator[Engine]:
+    """The engine that DOCKER_HOST names, else a private one, else the one that `docker` reaches; a skip without any.
+
+    Args:
+        gibibytes: Room that a private one needs.
+    """
     tool("docker")
     dockerd = shutil.which("dockerd", path=f"{os.environ['PATH']}{os.pathsep}/usr/sbin")
     if "DOCKER_HOST" not in os.environ and sys.platform == "linux" and os.geteuid() == 0 and dockerd:
-        with _private_engine(dockerd) as engine:
+        with _private_engine(dockerd, gibibytes) as engine:
             yield engine
         return
     there = subprocess.run(["docker", "info"], capture_output=True, text=True, check=False)
@@ -104,12 +108,12 @@ def running_engine() -> Iterator[Engine]:
 
 
 @contextlib.contextmanager
-def _private_engine(dockerd: str) -> Iterator[Engine]:
+def _private_engine(dockerd: str, gibibytes: int) -> Iterator[Engine]:
     # Not below pytest's own folder: the path of a socket has at most 107 characters.
     folder = Path(tempfile.mkdtemp(prefix="emotion-docker-"))
     socket, log = folder / "docker.sock", folder / "log"
     (folder / "data").mkdir()
-    keep_in_memory(folder / "data", _IMAGES_GIBIBYTES)
+    keep_in_memory(folder / "data", gibibytes)
     engine = Engine({"DOCKER_HOST": f"unix://{socket}", "DOCKER_CONFIG": str(folder), "DOCKER_BUILDKIT": "0"}, True)
     arguments = [
         f"--host=unix://{socket}",
