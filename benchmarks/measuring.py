@@ -57,20 +57,35 @@ def suspended(pids: Sequence[int]) -> Iterator[None]:
     """Stop trees of processes for a while, so that they take nothing from what is measured.
 
     Args:
-        pids: Roots of the trees; they go on at the end.
+        pids: Roots of the trees; all that then descends from them goes on at the end.
     """
-    stopped: list[psutil.Process] = []
     try:
-        for pid in pids:
-            for process in tree(pid):
-                with contextlib.suppress(psutil.Error):
-                    process.suspend()
-                    stopped.append(process)
+        _each(pids, psutil.Process.suspend)
         yield
     finally:
-        for process in stopped:
-            with contextlib.suppress(psutil.Error):
-                process.resume()
+        _each(pids, psutil.Process.resume)
+
+
+@contextmanager
+def awake(pid: int) -> Iterator[None]:
+    """Let one tree of suspended processes go on for a while.
+
+    Args:
+        pid: Its root.
+    """
+    _each([pid], psutil.Process.resume)
+    try:
+        yield
+    finally:
+        _each([pid], psutil.Process.suspend)
+
+
+def _each(pids: Sequence[int], change: Callable[[psutil.Process], None]) -> None:
+    for pid in pids:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            for process in tree(pid):
+                with contextlib.suppress(psutil.Error):
+                    change(process)
 
 
 def cpu_seconds(pid: int) -> float:

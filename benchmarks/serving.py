@@ -15,14 +15,15 @@ from typing import Any
 from benchmarks import workloads
 from benchmarks.contenders import PEERS, peer
 from benchmarks.load import Outcome, drive
-from benchmarks.measuring import cpu_seconds, suspended
+from benchmarks.measuring import awake, cpu_seconds, suspended
 from benchmarks.models import make_models
 from benchmarks.results import FOLDER
-from loadtest.payloads import Payload, ask
+from loadtest.payloads import Payload, ask, wait_until
 from loadtest.servers import Contender, Running, ours, running
 
 CLIENTS = 8
 _RAMP = 1.0
+_PATIENCE = 60.0
 
 
 def measure_variants(rounds: int, seconds: float, requests: int) -> dict[str, Any]:
@@ -71,10 +72,11 @@ def compare(
         found: dict[str, Any] = {server.name: {} for server in servers}
         answers = {server.name: _warm_up(server, payloads[server.name]) for server in servers}
         idle = _idle_cpu(servers)
+        stack.enter_context(suspended([server.pid for server in servers]))
         for number in range(rounds):
             # Every other round goes backwards, so that nobody always comes after the same one.
             for server in servers if number % 2 == 0 else servers[::-1]:
-                with suspended([other.pid for other in servers if other is not server]):
+                with awake(server.pid):
                     for name, payload in payloads[server.name].items():
                         rows = found[server.name].setdefault(name, {"alone": [], "saturated": []})
                         alone, saturated = _measure(server, payload, seconds, requests)
@@ -93,7 +95,10 @@ def compare(
 def _measure(server: Running, payload: Payload, seconds: float, requests: int) -> tuple[Outcome, Outcome]:
     """One request at a time, and as many as the server can answer."""
     address, pid = server.address, server.pid
-    drive(address, [payload], clients=1, requests=1)  # after a rest, caches are cold
+    # After a rest, caches are cold, and a request that the rest interrupted may fail.
+    wait_until(
+        lambda: not drive(address, [payload], clients=1, requests=3).refusals, f"{server.name} answers", _PATIENCE
+    )
     alone = drive(address, [payload], clients=1, requests=requests, server_pid=pid)
     return alone, drive(address, [payload], clients=CLIENTS, seconds=seconds, ramp=_RAMP, server_pid=pid)
 

@@ -15,7 +15,7 @@ import pytest
 
 from benchmarks import stages
 from benchmarks.load import drive
-from benchmarks.measuring import cpu_seconds, interleaved, percentile, suspended
+from benchmarks.measuring import awake, cpu_seconds, interleaved, percentile, suspended
 from benchmarks.models import committed_model, make_models
 from loadtest.payloads import multipart, wait_until
 from tests.support.clips import draw
@@ -146,6 +146,11 @@ def test_suspended_processes_take_no_time_and_go_on_afterwards() -> None:
             assert process.stdout is not None
             process.stdout.readline()
             with suspended([process.pid]):
+                before = cpu_seconds(process.pid)
+                time.sleep(0.2)
+                assert cpu_seconds(process.pid) == before
+                with awake(process.pid):
+                    wait_until(lambda: cpu_seconds(process.pid) > before, "it is awake", 10.0)
                 before = cpu_seconds(process.pid)
                 time.sleep(0.2)
                 assert cpu_seconds(process.pid) == before
