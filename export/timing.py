@@ -24,6 +24,10 @@ THREADS: Final = (1, 2)
 
 _SIDE: Final = 1024
 _WARMUPS: Final = 2
+_PAUSE: Final = 0.01
+_PATIENCE: Final = 0.5
+"""Seconds of a look whether this process is idle, and of looking at most."""
+
 _INSTRUCTION_SETS: Final = (
     "sse4_2", "avx", "avx2", "fma", "avx512f", "avx512bw", "avx512vl", "avx512_vnni", "avx_vnni", "avx512_bf16",
     "amx_int8", "amx_bf16",
@@ -163,6 +167,7 @@ def _in_turns(
     cpu: dict[str, list[float]] = {name: [] for name in calls}
     for index in range(_WARMUPS + runs):
         for name in random.permutation(list(calls)):
+            _wait_for_idle_threads()
             begin, begin_cpu = time.perf_counter(), time.process_time()
             calls[name]()
             end, end_cpu = time.perf_counter(), time.process_time()
@@ -170,6 +175,16 @@ def _in_turns(
                 wall[name].append(end - begin)
                 cpu[name].append(end_cpu - begin_cpu)
     return wall, cpu
+
+
+def _wait_for_idle_threads() -> None:
+    """Let threads of the session that ran before stop spinning for more work, or they take cores from the next one."""
+    deadline = time.perf_counter() + _PATIENCE
+    while time.perf_counter() < deadline:
+        before = time.process_time()
+        time.sleep(_PAUSE)
+        if time.process_time() - before < _PAUSE / 10:
+            return
 
 
 def _call(session: onnxruntime.InferenceSession, inputs: dict[str, Any]) -> Callable[[], object]:
