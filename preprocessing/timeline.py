@@ -35,6 +35,10 @@ LONGEST: Final = 60.0
 KEPT_PIXELS: Final = 1920 * 1088
 """Frames with more pixels are reduced while they wait for their windows; 24 wait at a step of 0.5 s."""
 
+_OVERSHOOT: Final = 0.25
+"""A clip may be longer than the longest by this many seconds: codecs fill up their last frame, and recorders stop a
+moment after they are told to, so that a minute is seldom sixty seconds."""
+
 _APART: Final = 0.5
 """Windows start when both tracks have begun, unless one of them begins later than the other by more than this."""
 
@@ -90,7 +94,7 @@ def read_timeline(
         source: The file's bytes or its path.
         step: Seconds between the starts of two windows, above 0.
         crop: `face` cuts a square around the face; `none` squeezes the whole frame.
-        longest: Longest clip that is read, in seconds.
+        longest: Longest clip that is read, in seconds; a quarter of a second more is let pass.
         limits: How much is decoded at most; the defaults of `MediaLimits` where None.
 
     Raises:
@@ -103,7 +107,7 @@ def read_timeline(
     spending = Spending(limits or MediaLimits())
     with open_media(source, spending.limits) as media:
         duration = media.end - media.start
-        if duration > longest:
+        if duration > longest + _OVERSHOOT:
             raise ClipTooLongError(f"The clip is {duration:.2f} s long; the limit of a timeline is {longest:g} s.")
         start = media.shared_start if media.shared_start - media.start <= _APART else media.start
         end = max(media.end, start + SHORTEST_WINDOW)

@@ -147,10 +147,16 @@ def test_tensors_of_some_windows_are_one_batch() -> None:
 
 
 def test_a_clip_longer_than_a_minute_is_refused_naming_both() -> None:
-    data = draw(frame_times=range(0, 61_000, 1000), audio_seconds=1.0)
-    with pytest.raises(ClipTooLongError, match=r"60\.04 s long; the limit of a timeline is 60 s"):
+    data = draw(frame_times=range(0, 61_000, 500), audio_seconds=1.0)
+    with pytest.raises(ClipTooLongError, match=r"60\.54 s long; the limit of a timeline is 60 s"):
         read_timeline(data)
     assert len(read_timeline(data, longest=70, step=1.0).windows) == 58
+
+
+def test_a_minute_that_its_recorder_overshot_is_a_minute() -> None:
+    timeline = read_timeline(draw(frame_times=range(0, 60_200, 100), audio_seconds=1.0), step=1.0)
+    assert 60 < timeline.duration < 60.25
+    assert len(timeline.windows) == 58
 
 
 def test_what_is_no_clip_is_refused() -> None:
