@@ -18,6 +18,13 @@ HEADLINE = re.compile(rf"^({'|'.join(label.capitalize() for label in LABELS)}) â
 PREDICT = re.compile(r"/api/predict(/\w+)?(\?.*)?$")
 """Addresses of everything that is sent."""
 
+DOUBTFUL: dict[str, Any] = {
+    "uncertain": True,
+    "probs": [14.2, 12.1, 9.8, 11.0, 20.5, 12.9, 8.3, 11.2],
+    "top1": {"label": "angry", "prob": 20.5},
+}
+"""What an answer says where every emotion is about as likely as the others."""
+
 OPEN = "Agree and turn on the camera"
 
 

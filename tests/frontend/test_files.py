@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from preprocessing.contract import FRAME_COUNT, LABELS
-from tests.frontend.steps import answer_as, bars, choose, estimate, expect_result, expect_state, press, send
+from tests.frontend.steps import DOUBTFUL, answer_as, bars, choose, estimate, expect_result, expect_state, press, send
 from tests.support.clips import draw
 
 
@@ -76,8 +76,7 @@ def test_dark_clip_is_told_what_to_do(page: Page, tmp_path: Path) -> None:
 def test_uncertain_answer_is_shown_as_a_guess(page: Page, clip: Path) -> None:
     choose(page, clip)
     answer = estimate(page)
-    uncertain = answer | {"uncertain": True, "top1": {"label": "angry", "prob": 20.5}}
-    for shown in (uncertain, uncertain | {"uncertain": False}):
+    for shown in (answer | DOUBTFUL, answer | DOUBTFUL | {"uncertain": False}):
         answer_as(page, json.dumps(shown))
         press(page, "Back to the clip")
         estimate(page)

@@ -15,8 +15,10 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from preprocessing.contract import FRAME_COUNT
 from tests.frontend.conftest import opened
 from tests.frontend.steps import (
+    DOUBTFUL,
     OPEN,
     answer_again,
     answer_as,
@@ -141,14 +143,10 @@ def test_every_state_of_a_file_is_accessible_and_fits_every_window(page: Page, l
     looker.look("file")
 
     answer = estimate(page)
-    doubtful = {
-        "uncertain": True,
-        "top1": {"label": "angry", "prob": 20.5},
-        "explanation": "The face and the voice differ.",
-    }
-    answer_as(page, json.dumps(answer | doubtful))
+    answer_as(page, json.dumps(answer | DOUBTFUL | {"explanation": "The face and the voice differ."}))
     press(page, "Back to the clip")
     estimate(page)
+    expect(page.locator("#attention-pictures img")).to_have_count(FRAME_COUNT, timeout=20_000)
     looker.look("result-uncertain")
 
     press(page, "Back to the clip")
