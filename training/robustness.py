@@ -16,7 +16,7 @@ import torch
 from preprocessing.contract import SAMPLE_RATE
 from preprocessing.log_mel import log_mel
 from training.data.cache import Cache
-from training.data.recordings import coloured_noise, shifted, speech_of
+from training.data.recordings import noise_beside, shifted, speech_of
 from training.metrics import unweighted_recall
 from training.network import EmotionNetwork
 
@@ -37,8 +37,7 @@ def _first_of_all(waveform: FloatArray) -> FloatArray:
 
 
 def _noisy(waveform: FloatArray, decibels: float, slope: float) -> FloatArray:
-    level = float(np.sqrt(np.mean(np.square(waveform)))) * 10 ** (-decibels / 20)
-    return waveform + level * coloured_noise(len(waveform), slope, np.random.default_rng(0))
+    return waveform + noise_beside(waveform, decibels, slope, np.random.default_rng(0))
 
 
 CONDITIONS: Final[dict[str, Callable[[FloatArray], FloatArray]]] = {

@@ -69,8 +69,7 @@ def change_recording(waveform: FloatArray, random: np.random.Generator, changes:
     begin, end = (min(max(0, place + moved), count) for place in (begin, end))
     if random.random() < changes.noisy:
         decibels, slope = random.uniform(*changes.noise), random.uniform(*changes.colour)
-        level = float(np.sqrt(np.mean(np.square(waveform)))) * 10 ** (-decibels / 20)
-        changed = changed + level * coloured_noise(count, slope, random)
+        changed = changed + noise_beside(waveform, decibels, slope, random)
     if random.random() < changes.padded:
         changed[: int(random.integers(0, begin + 1))] = 0
         changed[int(random.integers(end, count + 1)) :] = 0
@@ -95,6 +94,12 @@ def shifted(waveform: FloatArray, samples: int) -> FloatArray:
     else:
         result[:samples] = waveform[-samples:]
     return result
+
+
+def noise_beside(waveform: FloatArray, decibels: float, slope: float, random: np.random.Generator) -> FloatArray:
+    """float32 [N] noise that lies some decibels below the mean power of a waveform [N]."""
+    level = float(np.sqrt(np.mean(np.square(waveform)))) * 10 ** (-decibels / 20)
+    return level * coloured_noise(len(waveform), slope, random)
 
 
 def coloured_noise(count: int, slope: float, random: np.random.Generator) -> FloatArray:
