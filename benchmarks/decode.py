@@ -9,6 +9,7 @@ threads of the process: wall-clock time would reward burning a second core.
 - `decord`: the same with decord's readers, in the environment that `--decord` names; it has no face crop either.
 - `stages`: the parts of `read_clip`, each alone.
 - `tried`: ways to decode that are not used, or whose gain is stated, each against `bare`.
+- `cores`: `read_clip` on one core and on two, wall-clock and CPU time.
 - `worker`: how long a lost decode worker takes to be replaced, and its first clip against its tenth, wall-clock time.
 """
 
@@ -24,6 +25,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
@@ -32,6 +34,7 @@ import av
 import cv2
 import numpy as np
 
+from benchmarks import measuring
 from gateway.decode_process import DecodeProcess, worker_context
 from gateway.decode_worker import WorkerLimits, decode_clip, perform
 from preprocessing.audio import read_sound
@@ -41,6 +44,7 @@ from preprocessing.face import crop_square, find_face
 from preprocessing.limits import MediaLimits, Spending
 from preprocessing.log_mel import log_mel
 from preprocessing.media import open_media
+from preprocessing.spare_cores import spare_cores
 from preprocessing.video import read_pictures, sample_times
 
 CLIPS: Final = (
@@ -175,7 +179,7 @@ def tried(data: bytes) -> dict[str, Callable[[], object]]:
 
 def worker(data: bytes, rounds: int) -> dict[str, float]:
     """Median wall-clock milliseconds of a worker's replacement, and of its first and tenth clip."""
-    process = DecodeProcess(worker_context(), WorkerLimits(2**30, 60, 64))
+    process = DecodeProcess(worker_context(), WorkerLimits(2**30, 60, 64, cores=1))
     process.start(60)
     starts, firsts, tenths = [], [], []
     for _ in range(rounds):
@@ -183,7 +187,7 @@ def worker(data: bytes, rounds: int) -> dict[str, float]:
         begin = time.perf_counter()
         process.start(60)
         starts.append(time.perf_counter() - begin)
-        work = (perform, decode_clip, (data, "face", MediaLimits()))
+        work = (perform, decode_clip, (data, "face", MediaLimits()), 1)
         clips = [process.run(work, 60).seconds for _ in range(10)]
         firsts.append(clips[0])
         tenths.append(clips[9])
@@ -202,6 +206,19 @@ def interleaved(contenders: dict[str, Callable[[], object]], rounds: int) -> dic
             if number:
                 times[name].append(time.process_time() - begin)
     return {name: round(1000 * statistics.median(values), 2) for name, values in times.items()}
+
+
+def on_cores(data: bytes, rounds: int) -> dict[str, dict[str, float]]:
+    """Median wall-clock and CPU milliseconds of `read_clip`, by the number of cores that it may use."""
+
+    def read(cores: int) -> None:
+        with spare_cores(cores):
+            read_clip(data)
+
+    costs = measuring.interleaved({str(cores): partial(read, cores) for cores in (1, 2)}, rounds)
+    return {
+        cores: {"wall": round(1000 * cost.wall, 1), "cpu": round(1000 * cost.cpu, 1)} for cores, cost in costs.items()
+    }
 
 
 def measure(path: Path, rounds: int, decord: Path | None, folder: Path) -> dict[str, Any]:
@@ -228,6 +245,7 @@ def measure(path: Path, rounds: int, decord: Path | None, folder: Path) -> dict[
         "ratio_to_bare": {name: round(value / milliseconds["bare"], 3) for name, value in milliseconds.items()},
         "stages": interleaved(stages(data), rounds),
         "tried": interleaved(tried(data), rounds),
+        "cores": on_cores(data, rounds),
     }
 
 
@@ -264,6 +282,7 @@ def main() -> None:
             print(f"  {part}")
             for name, value in row[part].items():
                 print(f"    {name:28} {value:7.2f}")
+        print(f"  cores (wall-clock and CPU ms): {row['cores']}")
     print("\nworker (wall-clock ms)", report["worker_milliseconds"])
 
 

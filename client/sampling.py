@@ -19,7 +19,8 @@ import numpy.typing as npt
 
 from preprocessing.clip import decode_window
 from preprocessing.contract import SAMPLE_RATE
-from preprocessing.video import Picture, sample_times
+from preprocessing.picture import Picture
+from preprocessing.video import sample_times
 
 
 @dataclass(frozen=True)

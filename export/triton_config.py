@@ -33,22 +33,22 @@ class Serving:
 
     Attributes:
         instances: Copies of the model that run side by side.
-        cores: Processor cores that all of them share. One by default: beside decode workers a second thread spins for
-            work that they could do. None leaves it to ONNX Runtime: one for each core of the machine, for an instance
-            on a machine of its own.
+        cores: Processor cores that all of them share. None leaves it to ONNX Runtime: one for each core of the
+            machine, whatever a container may use.
         max_batch_size: Largest dynamic batch, in clips; the parity check of an export covers it.
         preferred_batch_sizes: Batches that are sent at once, without waiting for more; none by default.
-        max_queue_delay_microseconds: How long a request may wait for others to share its batch.
+        max_queue_delay_microseconds: How long a request may wait for others to share its batch. Not at all by
+            default: those that come during a run share the next one, and on a CPU a larger batch saves little.
         max_queue_size: Requests that may wait; further ones are rejected at once.
         queue_timeout_microseconds: How long a request may wait until it is rejected; a client may ask for less.
         tensorrt: Run on a GPU by TensorRT in this precision; None runs on the CPU.
     """
 
     instances: int = 1
-    cores: int | None = 1
+    cores: int | None = 2
     max_batch_size: int = 16
     preferred_batch_sizes: tuple[int, ...] = ()
-    max_queue_delay_microseconds: int = 2_000
+    max_queue_delay_microseconds: int = 0
     max_queue_size: int = 64
     queue_timeout_microseconds: int = 10_000_000
     tensorrt: Precision | None = None
@@ -58,9 +58,9 @@ def gpu(precision: Precision) -> Serving:
     """Serving by TensorRT on a GPU.
 
     TensorRT builds an engine for a range of batch sizes and tunes it for one of them, so that a batch of that size is
-    the fastest there is: it is preferred.
+    the fastest there is: it is preferred, and worth a wait.
     """
-    return Serving(preferred_batch_sizes=(8, 16), tensorrt=precision)
+    return Serving(preferred_batch_sizes=(8, 16), max_queue_delay_microseconds=2_000, tensorrt=precision)
 
 
 def render_config(

@@ -31,6 +31,7 @@ from preprocessing.contract import CropMode
 from preprocessing.errors import DamagedMediaError, EmotionError
 from preprocessing.limits import MediaLimits
 from preprocessing.sampled import read_sampled
+from preprocessing.spare_cores import spare_cores
 from preprocessing.stopwatch import measured
 from preprocessing.timeline import Timeline, read_timeline
 
@@ -48,11 +49,13 @@ class WorkerLimits:
         memory: Address space beyond what an idle worker has, in bytes.
         cpu_seconds: CPU time for one task, in seconds.
         open_files: Open files.
+        cores: Cores that one task may use, where nobody else needs them.
     """
 
     memory: int
     cpu_seconds: int
     open_files: int
+    cores: int
 
 
 @dataclass(frozen=True)
@@ -81,11 +84,11 @@ class Failed:
     error: Exception
 
 
-Perform = Callable[[Task[Any], tuple[Any, ...]], Performed[Any]]
+Perform = Callable[[Task[Any], tuple[Any, ...], int], Performed[Any]]
 """How a worker runs a task; `perform` unless a test injects faults."""
 
-Work = tuple[Perform, Task[Any], tuple[Any, ...]]
-"""How, what, and with which arguments."""
+Work = tuple[Perform, Task[Any], tuple[Any, ...], int]
+"""How, what, with which arguments, and on how many cores."""
 
 _limits: list[WorkerLimits] = []
 
@@ -107,12 +110,12 @@ def serve(pipe: Connection, limits: WorkerLimits) -> None:
     pipe.send("ready")
     while True:
         try:
-            how, task, args = pipe.recv()
+            how, task, args, cores = pipe.recv()
         except (EOFError, OSError):
             return
         pipe.send("taken")
         try:
-            outcome: Performed[Any] | Failed = how(task, args)
+            outcome: Performed[Any] | Failed = how(task, args, cores)
         except Exception as error:
             error.add_note(traceback.format_exc())
             outcome = Failed(error.with_traceback(None))
@@ -130,6 +133,8 @@ def start_worker(limits: WorkerLimits) -> None:
     keep_freed_memory()
     warm_up()
     read_clip(_rehearsal())  # once more in this process: a forked one owns no page of its memory yet
+    with spare_cores(limits.cores):
+        read_clip(_rehearsal())
     _limits[:] = [limits]
     _set_limits(limits)
 
@@ -178,12 +183,13 @@ def decode_timeline(data: bytes, step: float, longest: float, crop: CropMode, li
     return read_timeline(data, step=step, longest=longest, crop=crop, limits=limits)
 
 
-def perform(task: Task[T], args: tuple[Any, ...]) -> Performed[T]:
+def perform(task: Task[T], args: tuple[Any, ...], cores: int) -> Performed[T]:
     """Run one task within this worker's limits.
 
     Args:
         task: What is done.
         args: Its arguments.
+        cores: On how many it may work.
 
     Raises:
         MediaError: A subclass says why the clip cannot be read.
@@ -195,7 +201,7 @@ def perform(task: Task[T], args: tuple[Any, ...]) -> Performed[T]:
     _allow_cpu_seconds(limits.cpu_seconds)
     begin = time.perf_counter()
     try:
-        with measured() as parts:
+        with measured() as parts, spare_cores(cores):
             value = task(*args)
         return Performed(value, time.perf_counter() - begin, parts)
     except (EmotionError, TimeoutError):

@@ -73,7 +73,12 @@ class DecodePool:
         self._settings = settings
         self._metrics = metrics
         self._perform = perform
-        limits = WorkerLimits(settings.decode_memory, settings.decode_cpu_seconds, settings.decode_open_files)
+        limits = WorkerLimits(
+            memory=settings.decode_memory,
+            cpu_seconds=settings.decode_cpu_seconds,
+            open_files=settings.decode_open_files,
+            cores=settings.decode_cores,
+        )
         context = worker_context()
         self._workers = [DecodeProcess(context, limits) for _ in range(settings.decode_workers)]
         self._idle: asyncio.LifoQueue[DecodeProcess] = asyncio.LifoQueue()
@@ -144,19 +149,20 @@ class DecodePool:
         self.admitted += 1
         try:
             with span("decode"):
-                done = await self._run((self._perform, task, args), deadline, timeout or self._settings.decode_timeout)
+                done = await self._run(task, args, deadline, timeout or self._settings.decode_timeout)
         finally:
             self.admitted -= 1
         self._metrics.observe_stages(done.parts)
         return DecodeResult(done.value, done.seconds, time.perf_counter() - begin - done.seconds)
 
-    async def _run(self, work: Work, deadline: Deadline, timeout: float) -> Performed[Any]:
+    async def _run(self, task: Task[Any], args: tuple[Any, ...], deadline: Deadline, timeout: float) -> Performed[Any]:
         try:
             async with asyncio.timeout(deadline.remaining()):
                 for _ in range(len(self._workers) + 1):
                     if not deadline.remaining():
                         raise TimeoutError
                     worker = await self._idle.get()
+                    work = self._perform, task, args, self._cores_for_one()
                     with suppress(WorkerGoneError):  # It was lost while idle: the work waits for another.
                         return await self._run_in(worker, work, deadline, timeout)
         except TimeoutError:
@@ -193,6 +199,10 @@ class DecodePool:
                 self._reviving.add(reviving)
                 reviving.add_done_callback(self._reviving.discard)
         return done
+
+    def _cores_for_one(self) -> int:
+        """Cores for one of the clips that are there now: all for a lone one, one each on a busy machine."""
+        return max(1, self._settings.decode_cores // self.admitted)
 
     def _can_go_on(self, worker: DecodeProcess) -> bool:
         return worker.alive and worker.finished < self._settings.decode_recycle_after

@@ -20,6 +20,7 @@ _LARGEST_ON_HEAP: Final = 4 * 2**20
 _M_TRIM_THRESHOLD: Final = -1
 _M_TOP_PAD: Final = -2
 _M_MMAP_THRESHOLD: Final = -3
+_M_ARENA_MAX: Final = -8
 
 
 def keep_freed_memory() -> None:
@@ -32,3 +33,5 @@ def keep_freed_memory() -> None:
     library.mallopt(_M_MMAP_THRESHOLD, _LARGEST_ON_HEAP)
     library.mallopt(_M_TRIM_THRESHOLD, KEPT_BYTES)
     library.mallopt(_M_TOP_PAD, _LARGEST_ON_HEAP)
+    # Of what threads allocate, too; an arena for each would take 64 MiB of the worker's address space each.
+    library.mallopt(_M_ARENA_MAX, 1)

@@ -137,6 +137,12 @@ class Settings(BaseSettings):
         le=256,
         description="Processes that decode clips; the default is one for each core.",
     )
+    decode_cores: int = Field(
+        default=min(4, os.cpu_count() or 1),
+        ge=1,
+        le=64,
+        description="Cores that decode one clip while no other is there; several share them, at least one each.",
+    )
     decode_queue: int = Field(
         default=16,
         ge=0,

@@ -14,8 +14,10 @@ from preprocessing.contract import FRAMES, LOG_MEL, PRESENT, WINDOW_SAMPLES, WIN
 from preprocessing.errors import DamagedMediaError
 from preprocessing.limits import MediaLimits, Spending
 from preprocessing.media import Media, Track, open_media
+from preprocessing.picture import Picture
 from preprocessing.report import AudioTrack, ClipReport, VideoTrack, describe_audio, describe_video
-from preprocessing.video import Picture, read_pictures, sample_times
+from preprocessing.spare_cores import both
+from preprocessing.video import on_one_core_where_damaged, read_pictures, sample_times
 from preprocessing.window import Window, make_window
 
 SHORTEST_WINDOW = 1e-3
@@ -123,12 +125,19 @@ def decode_window(source: bytes | Path, *, limits: MediaLimits | None = None) ->
     Raises:
         MediaError: A subclass says why nothing could be read.
     """
-    spending = Spending(limits or MediaLimits())
+    return on_one_core_where_damaged(lambda: _decode_window(source, limits or MediaLimits()))
+
+
+def _decode_window(source: bytes | Path, limits: MediaLimits) -> DecodedWindow:
+    spending = Spending(limits)
     with open_media(source, spending.limits) as media:
         start, length = central_window(media)
-        missing = dict(media.missing)
-        pictures = _read_video(media.video, sample_times(start, length), spending, missing)
-        sound = read_audio(media.audio, start, length, spending, missing)
+        missing, inaudible = dict(media.missing), dict[str, str]()
+        pictures, sound = both(
+            lambda: _read_video(media.video, sample_times(start, length), spending, missing),
+            lambda: read_audio(media.audio, start, length, spending, inaudible),
+        )
+        missing |= inaudible
         if not pictures and sound is None:
             raise DamagedMediaError(f"Nothing in the file could be decoded: {' '.join(missing.values())}")
         return DecodedWindow(

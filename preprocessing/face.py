@@ -17,7 +17,8 @@ import numpy as np
 from cv2.data import haarcascades
 
 from preprocessing.contract import CropMode
-from preprocessing.video import Picture, Square, UInt8Array
+from preprocessing.picture import Picture, Square, UInt8Array
+from preprocessing.spare_cores import for_each
 
 CROP_FACTOR: Final = 1.1
 """Side of the crop over side of the detected box: room for an open mouth, and close to the faces of FER2013, on
@@ -73,7 +74,7 @@ def cut_frames(pictures: Sequence[Picture], crop: CropMode) -> tuple[UInt8Array,
     """
     face = find_face(pictures) if crop == "face" else None
     region = crop_square(face, pictures[0].width, pictures[0].height) if crop == "face" else None
-    return np.stack([picture.resized(region) for picture in pictures]), face
+    return np.stack(for_each(lambda picture: picture.resized(region), pictures)), face
 
 
 def find_face(pictures: Sequence[Picture]) -> FaceBox | None:
@@ -85,17 +86,21 @@ def find_face(pictures: Sequence[Picture]) -> FaceBox | None:
     Returns:
         The box, or None where no frame looked at shows a face.
     """
-    boxes = []
-    for index in _DETECTION_FRAMES:
-        grey = pictures[index].grey(_DETECTION_SIDE)
-        box = largest_face(grey)
-        if box is not None:
-            height, width = grey.shape
-            boxes.append((box[0] / width, box[1] / height, box[2] / width, box[3] / height))
+    boxes = [box for box in for_each(_box, [pictures[index] for index in _DETECTION_FRAMES]) if box is not None]
     if not boxes:
         return None
     left, top, width, height = (float(value) for value in np.median(boxes, axis=0))
     return FaceBox(left, top, width, height)
+
+
+def _box(picture: Picture) -> tuple[float, float, float, float] | None:
+    """Left, top, width and height of the largest face as fractions of a picture, or None."""
+    grey = picture.grey(_DETECTION_SIDE)
+    box = largest_face(grey)
+    if box is None:
+        return None
+    height, width = grey.shape
+    return box[0] / width, box[1] / height, box[2] / width, box[3] / height
 
 
 def largest_face(grey: np.ndarray) -> tuple[int, int, int, int] | None:

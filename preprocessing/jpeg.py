@@ -14,7 +14,7 @@ from av.error import FFmpegError
 from av.packet import Packet
 
 from preprocessing.limits import Spending
-from preprocessing.video import Picture
+from preprocessing.picture import Picture
 
 _START: Final = b"\xff\xd8\xff"
 _END: Final = b"\xff\xd9"

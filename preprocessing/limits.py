@@ -6,6 +6,7 @@ the limit and what was measured.
 
 from __future__ import annotations
 
+import threading
 import time
 from dataclasses import dataclass, field
 
@@ -79,7 +80,7 @@ class MediaLimits:
 
 @dataclass
 class Spending:
-    """What has been decoded of one clip so far.
+    """What has been decoded of one clip so far; several threads may add to it.
 
     Attributes:
         limits: What may be decoded.
@@ -90,6 +91,7 @@ class Spending:
     limits: MediaLimits = field(default_factory=MediaLimits)
     frames: int = 0
     audio_samples: int = 0
+    _lock: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False, compare=False)
 
     def add_frame(self, width: int, height: int) -> None:
         """Count one decoded video frame.
@@ -101,7 +103,8 @@ class Spending:
         """
         self.limits.check_time()
         self.limits.check_size(width, height)
-        self.frames += 1
+        with self._lock:
+            self.frames += 1
         if self.frames > self.limits.frames:
             raise TooManyFramesError(
                 f"{self.frames:,} video frames had to be decoded, and more are left; the limit is "
@@ -116,7 +119,8 @@ class Spending:
             TimeoutError: The result is of no more use.
         """
         self.limits.check_time()
-        self.audio_samples += samples
+        with self._lock:
+            self.audio_samples += samples
         if self.audio_samples > self.limits.audio_samples:
             raise TooManySamplesError(
                 f"{self.audio_samples:,} audio samples had to be decoded, over all channels; the limit is "

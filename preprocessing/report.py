@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 from preprocessing.face import FaceBox
 from preprocessing.media import Track
+from preprocessing.picture import Picture
 from preprocessing.quality import Quality
-from preprocessing.video import Picture, frame_rate
+from preprocessing.video import frame_rate
 
 
 @dataclass(frozen=True)

@@ -19,8 +19,9 @@ from preprocessing.contract import FRAME_COUNT, SAMPLE_RATE, WINDOW_SAMPLES, WIN
 from preprocessing.errors import SampledAudioError, SampledFramesError
 from preprocessing.jpeg import decode_jpeg
 from preprocessing.limits import MediaLimits, Spending
+from preprocessing.picture import Picture
 from preprocessing.report import AudioTrack, VideoTrack
-from preprocessing.video import Picture
+from preprocessing.spare_cores import for_each
 from preprocessing.window import make_window
 
 FRAME_BYTES: Final = 2 * 2**20
@@ -82,21 +83,23 @@ def read_sampled(
 
 
 def _decode_frames(frames: Sequence[bytes], spending: Spending) -> list[Picture]:
-    pictures: list[Picture] = []
-    for number, data in enumerate(frames, 1):
+    def decode(numbered: tuple[int, bytes]) -> Picture:
+        number, data = numbered
         if len(data) > FRAME_BYTES:
             raise SampledFramesError(f"Frame {number} has {len(data):,} bytes; the limit is {FRAME_BYTES:,}.")
         try:
-            picture = decode_jpeg(data, spending)
+            return decode_jpeg(data, spending)
         except ValueError as error:
             raise SampledFramesError(f"Frame {number} {error}; expected JPEG.") from error
-        first = pictures[0] if pictures else picture
+
+    pictures = for_each(decode, enumerate(frames, 1))
+    for number, picture in enumerate(pictures, 1):
+        first = pictures[0]
         if (picture.width, picture.height) != (first.width, first.height):
             raise SampledFramesError(
                 f"Frame {number} is {picture.width} × {picture.height} pixels and the first one {first.width} × "
                 f"{first.height}; expected one size."
             )
-        pictures.append(picture)
     return pictures
 
 

@@ -25,8 +25,9 @@ from preprocessing.contract import FRAME_COUNT, FRAMES, LOG_MEL, PRESENT, WINDOW
 from preprocessing.errors import ClipTooLongError, DamagedMediaError
 from preprocessing.limits import MediaLimits, Spending
 from preprocessing.media import Media, Track, open_media
+from preprocessing.picture import Picture
 from preprocessing.report import AudioTrack, VideoTrack, describe_audio, describe_video
-from preprocessing.video import Picture, read_pictures, sample_times
+from preprocessing.video import on_one_core_where_damaged, read_pictures, sample_times
 from preprocessing.window import Window, make_window
 
 LONGEST: Final = 60.0
@@ -104,7 +105,11 @@ def read_timeline(
     """
     if step <= 0:
         raise ValueError(f"The step is {step:g} s; it must be above 0.")
-    spending = Spending(limits or MediaLimits())
+    return on_one_core_where_damaged(lambda: _read_timeline(source, step, crop, longest, limits or MediaLimits()))
+
+
+def _read_timeline(source: bytes | Path, step: float, crop: CropMode, longest: float, limits: MediaLimits) -> Timeline:
+    spending = Spending(limits)
     with open_media(source, spending.limits) as media:
         duration = media.end - media.start
         if duration > longest + _OVERSHOOT:

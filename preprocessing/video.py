@@ -1,4 +1,4 @@
-"""The frames a viewer would have seen at given times, upright.
+"""The frames a viewer would have seen at given times.
 
 Frames are chosen by presentation time, never by index: browser recordings have a variable frame rate, with gaps
 of up to 400 ms. Only packets from the last key frame before the window on are decoded, decoding stops with the
@@ -7,189 +7,42 @@ last frame that is needed, and only frames that are used are converted.
 
 from __future__ import annotations
 
-import threading
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
-import cv2
-import numpy as np
-import numpy.typing as npt
 from av.error import FFmpegError
 from av.packet import Packet
 from av.video.frame import VideoFrame
-from av.video.reformatter import VideoReformatter
 
-from preprocessing.contract import FRAME_COUNT, FRAME_SIZE
+from preprocessing.contract import FRAME_COUNT
 from preprocessing.limits import Spending
 from preprocessing.media import Track, packet_time
+from preprocessing.picture import Picture
+from preprocessing.spare_cores import spare_cores, usable_cores
 
-UInt8Array = npt.NDArray[np.uint8]
+Result = TypeVar("Result")
 
-_PLANAR_420: Final = ("yuv420p", "yuvj420p")
-"""What nearly all cameras and browsers record."""
-
-
-@dataclass(frozen=True)
-class Square:
-    """A square region of an upright frame, in pixels.
-
-    Attributes:
-        left: Left edge.
-        top: Upper edge.
-        size: Width and height.
-    """
-
-    left: int
-    top: int
-    size: int
+_FRAMES_PER_CORE: Final = 2
+"""Frames that are decoded at once for each core: some need no work, and others wait for those they refer to."""
 
 
-@dataclass(frozen=True)
-class Picture:
-    """A decoded frame that is converted when and as it is used.
-
-    Attributes:
-        frame: PyAV's frame, as stored in the file.
-        quarter_turns: Counter-clockwise quarter turns that make the frame upright, 0 to 3.
-    """
-
-    frame: VideoFrame
-    quarter_turns: int
-
-    @classmethod
-    def of(cls, frame: VideoFrame) -> Picture:
-        """The picture of a frame, to be turned as the file's display matrix says."""
-        return cls(frame, round(frame.rotation / 90) % 4)
-
-    @property
-    def width(self) -> int:
-        """Width of the upright frame, in pixels."""
-        return self.frame.height if self.quarter_turns % 2 else self.frame.width
-
-    @property
-    def height(self) -> int:
-        """Height of the upright frame, in pixels."""
-        return self.frame.width if self.quarter_turns % 2 else self.frame.height
-
-    def rgb(self, region: Square | None = None) -> UInt8Array:
-        """The upright frame or a region of it, uint8 [height, width, 3] RGB.
-
-        Only the region is converted: most of a frame is not face.
-        """
-        if region is None:
-            return np.rot90(_converted(self.frame, format="rgb24").to_ndarray(), self.quarter_turns)
-        left, top, size = self._stored(region)
-        part = cut_planes(self.frame, left, top, size)
-        if part is None:
-            part, inner_left, inner_top = self.frame, left, top
-        else:
-            inner_left, inner_top = left % 2, top % 2
-        array = _converted(part, format="rgb24").to_ndarray()
-        array = array[inner_top : inner_top + size, inner_left : inner_left + size]
-        return np.rot90(array, self.quarter_turns)
-
-    def _stored(self, region: Square) -> tuple[int, int, int]:
-        """Left, top and size of a region of the upright frame in the frame as it is stored."""
-        right = self.width - region.left - region.size
-        below = self.height - region.top - region.size
-        left, top = {
-            0: (region.left, region.top),
-            1: (below, region.left),
-            2: (right, below),
-            3: (region.top, right),
-        }[self.quarter_turns]
-        return left, top, region.size
-
-    def reduced(self, pixels: int) -> Picture:
-        """This picture, or a smaller one where it has more pixels than that."""
-        scale = (pixels / (self.frame.width * self.frame.height)) ** 0.5
-        if scale >= 1:
-            return self
-        width, height = (max(1, int(side * scale)) for side in (self.frame.width, self.frame.height))
-        reduced = _converted(self.frame, width=width, height=height, interpolation="AREA")
-        return Picture(reduced, self.quarter_turns)
-
-    def grey(self, longest_side: int) -> UInt8Array:
-        """The upright frame in grey, reduced so that its longest side is at most `longest_side` pixels.
-
-        Returns:
-            uint8 [height, width], contiguous.
-        """
-        scale = min(1.0, longest_side / max(self.frame.width, self.frame.height))
-        reduced = _converted(
-            self.frame,
-            width=max(1, round(self.frame.width * scale)),
-            height=max(1, round(self.frame.height * scale)),
-            format="gray",
-        )
-        return np.ascontiguousarray(np.rot90(reduced.to_ndarray(), self.quarter_turns))
-
-    def resized(self, region: Square | None) -> UInt8Array:
-        """A region of the upright frame, or all of it, at the contract's size.
-
-        Args:
-            region: The square to cut out; None squeezes the whole frame.
-
-        Returns:
-            uint8 [112, 112, 3] RGB.
-        """
-        part = self.rgb(region)
-        shrinking = min(part.shape[:2]) >= FRAME_SIZE
-        interpolation = cv2.INTER_AREA if shrinking else cv2.INTER_LINEAR
-        resized = cv2.resize(np.ascontiguousarray(part), (FRAME_SIZE, FRAME_SIZE), interpolation=interpolation)
-        return np.asarray(resized, np.uint8)
+class DamagedBesideOthersError(Exception):
+    """A packet is damaged, which is noticed too late to lose no others with it where several are decoded at once."""
 
 
-class _Reformatters(threading.local):
-    """A converter for each kind of conversion, in each thread.
-
-    Frames make their own, which takes several times as long as the conversion.
-    """
-
-    def __init__(self) -> None:
-        self.by_kind: dict[frozenset[str], VideoReformatter] = {}
-
-
-_reformatters = _Reformatters()
-
-
-def _converted(frame: VideoFrame, **target: int | str) -> VideoFrame:
-    """A frame in another size or format, by `VideoReformatter.reformat`'s arguments.
-
-    On one thread: for pictures of this size, starting threads takes longer than what they do.
-    """
-    reformatter = _reformatters.by_kind.setdefault(frozenset(target), VideoReformatter())
-    return reformatter.reformat(frame, threads=1, **target)  # type: ignore[arg-type]
-
-
-def cut_planes(frame: VideoFrame, left: int, top: int, size: int) -> VideoFrame | None:
-    """The smallest part of a frame that holds a square and begins and ends with a whole chroma sample.
+def on_one_core_where_damaged(read: Callable[[], Result]) -> Result:
+    """What a reader returns, which begins again on one core where it comes upon a damaged packet of video.
 
     Args:
-        frame: The frame.
-        left: Left edge of the square, in pixels.
-        top: Upper edge.
-        size: Width and height.
-
-    Returns:
-        A frame whose pixels equal those of the whole; None where its format is not 8 bits with 4:2:0 chroma, or the
-        part would reach beyond an edge.
+        read: Reads a clip from its beginning.
     """
-    begin_x, begin_y = left & ~1, top & ~1
-    end_x, end_y = (left + size + 1) & ~1, (top + size + 1) & ~1
-    if frame.format.name not in _PLANAR_420 or end_x > frame.width or end_y > frame.height:
-        return None
-    planes = []
-    for plane, shift in zip(frame.planes, (0, 1, 1), strict=True):
-        rows = np.frombuffer(memoryview(plane), np.uint8).reshape(plane.height, plane.line_size)
-        planes.append(rows[begin_y >> shift : end_y >> shift, begin_x >> shift : end_x >> shift])
-    packed = np.concatenate([plane.ravel() for plane in planes]).reshape(-1, end_x - begin_x)
-    part = VideoFrame.from_ndarray(packed, format=frame.format.name)
-    part.colorspace, part.color_range = frame.colorspace, frame.color_range
-    return part
+    try:
+        return read()
+    except DamagedBesideOthersError:
+        with spare_cores(1):
+            return read()
 
 
 def sample_times(start: float, length: float) -> list[float]:
@@ -246,20 +99,26 @@ def _decode(track: Track, times: Sequence[float]) -> Iterator[VideoFrame]:
     Frames that are on display at none of the times are left out where no other frame refers to them.
     """
     context = track.stream.codec_context
-    context.thread_count = 1
+    alone = usable_cores() == 1
+    # PyAV's log must stay off, as it is by default: a thread that logs waits for Python, which waits for it at the end.
+    context.thread_count = 1 if alone else _FRAMES_PER_CORE * usable_cores()
+    context.thread_type = "FRAME"
     packets = _from_key_frame(track.packets, times[0])
     time_base = packets[0].time_base
     wanted = _on_display(packets, times)
-    for index, packet in enumerate(packets):
-        context.skip_frame = "DEFAULT" if wanted is None or index in wanted else "NONREF"
+    for index, packet in enumerate((*packets, None)):
+        needed = packet is None or wanted is None or index in wanted
+        context.skip_frame = "DEFAULT" if needed else "NONREF"
         try:
-            yield from _with_time(context.decode(packet), time_base)
-        except FFmpegError:
-            continue  # A damaged packet costs its own frames, not the clip.
-    try:
-        yield from _with_time(context.decode(None), time_base)
-    except FFmpegError:
-        return
+            frames = context.decode(packet)
+        except FFmpegError as error:
+            if alone:
+                continue  # A damaged packet costs its own frames, not the clip.
+            raise DamagedBesideOthersError from error
+        for frame in _with_time(frames, time_base):
+            if frame.is_corrupt and not alone:
+                raise DamagedBesideOthersError
+            yield frame
 
 
 def _on_display(packets: Sequence[Packet[Any]], times: Sequence[float]) -> set[int] | None:

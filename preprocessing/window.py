@@ -13,9 +13,9 @@ from preprocessing.audio import Sound
 from preprocessing.contract import FRAMES, LOG_MEL, PRESENT, CropMode
 from preprocessing.face import FaceBox, cut_frames
 from preprocessing.log_mel import log_mel
+from preprocessing.picture import Picture
 from preprocessing.quality import Quality, measure
 from preprocessing.stopwatch import part
-from preprocessing.video import Picture
 
 
 @dataclass(frozen=True)

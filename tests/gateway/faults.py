@@ -25,9 +25,9 @@ WRITE = b"FAULT write "
 OPEN_FILES = b"FAULT open files"
 
 
-def misbehave(task: Task[Any], args: tuple[Any, ...]) -> Performed[Any]:
+def misbehave(task: Task[Any], args: tuple[Any, ...], cores: int) -> Performed[Any]:
     """Run a task in a worker; where the bytes it is given name a fault, that strikes inside of it."""
-    return perform(_run_or_fail, (task, *args))
+    return perform(_run_or_fail, (task, *args), cores)
 
 
 def _run_or_fail(task: Task[Any], *args: Any) -> Any:

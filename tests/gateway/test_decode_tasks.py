@@ -29,6 +29,7 @@ from preprocessing.errors import (
     UnsupportedMediaError,
 )
 from preprocessing.limits import MediaLimits
+from preprocessing.spare_cores import usable_cores
 from preprocessing.timeline import read_timeline
 from tests.gateway import faults
 from tests.gateway.running import settings_for_tests
@@ -75,6 +76,17 @@ def test_each_task_returns_what_its_reader_returns(clip: bytes) -> None:
             assert result.queue_seconds >= 0
 
     in_pool(work)
+
+
+def test_a_lone_clip_gets_all_cores_and_clips_beside_each_other_share_them() -> None:
+    async def work(pool: DecodePool) -> None:
+        async def cores() -> int:
+            return (await pool.run(usable_cores, deadline=PATIENT)).value
+
+        assert await asyncio.gather(*(cores() for _ in range(4))) == [4, 2, 1, 1]
+        assert await cores() == 4
+
+    in_pool(work, decode_workers=4, decode_cores=4)
 
 
 def test_errors_of_each_task_come_back_as_they_were_raised(clip: bytes) -> None:

@@ -119,6 +119,8 @@ def _gateway(manifests: list[Manifest]) -> Iterator[str]:
     limits: dict[str, Any] = container["resources"]["limits"]
     if settings.decode_workers != quantity(limits["cpu"]):
         yield f"{settings.decode_workers} decode workers share {limits['cpu']} CPUs"
+    if settings.decode_cores > quantity(limits["cpu"]):
+        yield f"a clip is decoded on {settings.decode_cores} cores, of {limits['cpu']} CPUs"
     if settings.timelines_at_once >= settings.decode_workers:
         yield f"{settings.timelines_at_once} timelines leave no decode worker to others"
     needed = settings.decode_workers * settings.decode_memory + settings.upload_memory

@@ -85,6 +85,7 @@ RANGES: dict[str, Break] = {
     "ends before its requests' deadline": lambda m: _setting(m, "EMO_TIMELINE_DEADLINE", "70"),
     "leave no decode worker to others": lambda m: _setting(m, "EMO_TIMELINES_AT_ONCE", "2"),
     "decode workers share": lambda m: _setting(m, "EMO_DECODE_WORKERS", "1"),
+    "a clip is decoded on": lambda m: _setting(m, "EMO_DECODE_CORES", "4"),
     "may take more than the memory limit": lambda m: _container(m)["resources"]["limits"].update(memory="2Gi"),
     "which is no headless Service": lambda m: _setting(m, "EMO_TRITON_HOST", "gateway"),
     "which the Service lacks": lambda m: _setting(m, "EMO_TRITON_GRPC_PORT", "9001"),

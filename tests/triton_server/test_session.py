@@ -30,6 +30,11 @@ def test_threads_and_execution_mode_are_those_of_the_configuration() -> None:
     assert options.execution_mode == onnxruntime.ExecutionMode.ORT_PARALLEL
 
 
+def test_threads_sleep_while_they_have_no_work() -> None:
+    options = session_options(parameters(intra_op_thread_count="2"))
+    assert options.get_session_config_entry("session.intra_op.allow_spinning") == "0"
+
+
 def test_what_is_left_out_is_the_default_of_onnxruntime() -> None:
     options, default = session_options({}), onnxruntime.SessionOptions()
     for name in ("intra_op_num_threads", "inter_op_num_threads", "execution_mode", "graph_optimization_level"):
