@@ -11,6 +11,7 @@ import uvicorn
 from pydantic import ValidationError
 
 from gateway.app import create_app
+from gateway.freed_memory import keep_freed_memory
 from gateway.logs import configure_logging
 from gateway.server import serve
 from gateway.settings import CommandLineSettings, Settings
@@ -37,6 +38,7 @@ def run(settings: Settings, listener: socket.socket) -> None:
     Raises:
         EmotionError: The gateway cannot serve; the message says why.
     """
+    keep_freed_memory()
     app = create_app(settings)
     with asyncio.Runner(loop_factory=uvicorn.Config(app, log_config=None).get_loop_factory()) as runner:
         runner.run(serve(app, settings, listener))

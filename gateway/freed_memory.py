@@ -1,7 +1,8 @@
-"""What a decode worker does with memory that it has freed: it keeps some for the next clip.
+"""What the gateway and its decode workers do with memory that they have freed: they keep some for the next clip.
 
 By default glibc gives the frames of a clip back to the system, and the next clip pays for them again, page by page:
-1,500 page faults and 3 ms of CPU for three seconds of 640×480.
+1,500 page faults and 3 ms of CPU for three seconds of 640×480. In the gateway it is the tensors on their way to Triton:
+up to 200 page faults and 0.6 ms of CPU for a sampled clip.
 """
 
 from __future__ import annotations
