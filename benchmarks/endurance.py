@@ -21,7 +21,7 @@ STRETCH = 500
 def measure_cold_start(rounds: int) -> dict[str, Any]:
     """Seconds from the start of a server's command to its first answer, and the memory that it then takes."""
     models = make_models(FOLDER / "models")
-    contenders: list[Contender] = [ours("this project", models.repository)]
+    contenders: list[Contender] = [ours("this project", models.repositories["emotion_int8"])]
     for name in PEERS:
         contenders.append(peer(name, models))
     probe = workloads.upload(workloads.clip(workloads.RECORDING))

@@ -27,13 +27,14 @@ class Models:
     """One network three times.
 
     Attributes:
-        repository: A model repository with `emotion_int8` and `emotion_fp32`, version 1 of each.
+        repositories: By name of the model, `emotion_int8` and `emotion_fp32`, a model repository with version 1 of it
+            alone: whoever measures one loads no other, which Triton would look after.
         int8: The ONNX file of the former.
         fp32: The ONNX file of the latter.
         checkpoint: The network of both, for PyTorch.
     """
 
-    repository: Path
+    repositories: dict[str, Path]
     int8: Path
     fp32: Path
     checkpoint: Path
@@ -51,19 +52,20 @@ def make_models(folder: Path) -> Models:
         ModelFileError: The committed model's fusion is one whose weights cannot be read back.
     """
     committed = committed_model()
-    repository = folder / "repository"
-    int8, fp32 = (repository / name / "1" / "model.onnx" for name in ("emotion_int8", "emotion_fp32"))
-    models = Models(repository, int8, fp32, folder / "network.pt")
+    repositories = {name: folder / f"only_{name}" for name in ("emotion_int8", "emotion_fp32")}
+    int8, fp32 = (repository / name / "1" / "model.onnx" for name, repository in repositories.items())
+    models = Models(repositories, int8, fp32, folder / "network.pt")
     if int8.is_file() and int8.read_bytes() == committed.read_bytes() and models.checkpoint.is_file():
         return models
     shutil.rmtree(folder, ignore_errors=True)
     clips = {name: torch.from_numpy(array) for name, array in random_inputs(8, (True, True), seed=0).items()}
     checkpoint = read_exported(committed, clips)
-    repository.mkdir(parents=True)
+    folder.mkdir(parents=True)
     exported = folder / "fp32.onnx"
     export_onnx(checkpoint, exported, git_commit="unknown")
-    files = {"emotion_int8": {"model.onnx": committed}, "emotion_fp32": {"model.onnx": exported}}
-    install(repository, files, checkpoint.crop)
+    for (name, repository), file in zip(repositories.items(), (committed, exported), strict=True):
+        repository.mkdir()
+        install(repository, {name: {"model.onnx": file}}, checkpoint.crop)
     exported.unlink()
     save_checkpoint(models.checkpoint, checkpoint)
     return models

@@ -28,10 +28,9 @@ _PATIENCE = 60.0
 
 def measure_variants(rounds: int, seconds: float, requests: int) -> dict[str, Any]:
     """This project's server in its variants: INT8 and FP32, in Triton and in the gateway's own process."""
-    repository = make_models(FOLDER / "models").repository
     variants = [
-        ours(f"{precision.upper()}, {predictor}", repository, model=f"emotion_{precision}", predictor=predictor)
-        for precision in ("int8", "fp32")
+        ours(f"{model.removeprefix('emotion_').upper()}, {predictor}", repository, model=model, predictor=predictor)
+        for model, repository in make_models(FOLDER / "models").repositories.items()
         for predictor in ("triton", "onnxruntime")
     ]
     return compare(variants, [workloads.RECORDING, workloads.SAMPLED], rounds, seconds, requests)
@@ -40,7 +39,7 @@ def measure_variants(rounds: int, seconds: float, requests: int) -> dict[str, An
 def measure_peers(rounds: int, seconds: float, requests: int) -> dict[str, Any]:
     """This project's server against the plain design and the serving peers, with the same clips."""
     models = make_models(FOLDER / "models")
-    contenders = [ours("this project", models.repository), *(peer(name, models) for name in PEERS)]
+    contenders = [ours("this project", models.repositories["emotion_int8"]), *(peer(name, models) for name in PEERS)]
     names = [workloads.RECORDING, workloads.ORIGINAL, workloads.SAMPLED]
     return compare(contenders, names, rounds, seconds, requests)
 

@@ -169,13 +169,13 @@ def _rehearsal() -> bytes:
 
 
 def decode_clip(data: bytes, crop: CropMode, limits: MediaLimits) -> Clip:
-    """The task of `/predict`: `preprocessing.clip.read_clip`."""
-    return read_clip(data, crop=crop, limits=limits)
+    """The task of `/predict`: `preprocessing.clip.read_clip`, without the sound itself."""
+    return read_clip(data, crop=crop, limits=limits).without_waveform()
 
 
 def decode_sampled(frames: Sequence[bytes], audio: bytes | None, crop: CropMode, limits: MediaLimits) -> Clip:
     """The task of `/predict/sampled`: `preprocessing.sampled.read_sampled`."""
-    return read_sampled(frames, audio, crop=crop, limits=limits)
+    return read_sampled(frames, audio, crop=crop, limits=limits).without_waveform()
 
 
 def decode_timeline(data: bytes, step: float, longest: float, crop: CropMode, limits: MediaLimits) -> Timeline:
