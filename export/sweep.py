@@ -73,13 +73,14 @@ def settings(cores: int) -> Iterator[tuple[str, Serving]]:
         if batch != default.max_batch_size:
             yield f"largest batch {batch}", dataclasses.replace(default, max_batch_size=batch)
     yield "preferred batches 4, 8", dataclasses.replace(default, preferred_batch_sizes=(4, 8))
-    if cores > 1:
-        yield f"1 instance of {cores} threads", dataclasses.replace(default, cores=cores)
-        yield f"{cores} instances of 1 thread", dataclasses.replace(default, instances=cores, cores=cores)
-        yield (
-            f"{cores} instances of {cores} threads",
-            dataclasses.replace(default, instances=cores, cores=cores * cores),
-        )
+    for instances, threads in dict.fromkeys(((1, 1), (1, cores), (cores, 1), (cores, cores))):
+        serving = dataclasses.replace(default, instances=instances, cores=instances * threads)
+        if serving != default:
+            yield f"{_plural(instances, 'instance')} of {_plural(threads, 'thread')}", serving
+
+
+def _plural(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def sweep(

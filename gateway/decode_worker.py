@@ -132,7 +132,7 @@ def start_worker(limits: WorkerLimits) -> None:
     """
     keep_freed_memory()
     warm_up()
-    read_clip(_rehearsal())  # once more in this process: a forked one owns no page of its memory yet
+    # Once more in this process: a forked one owns no page of its memory yet, and no thread.
     with spare_cores(limits.cores):
         read_clip(_rehearsal())
     _limits[:] = [limits]

@@ -158,6 +158,7 @@ class DecodePool:
     async def _run(self, task: Task[Any], args: tuple[Any, ...], deadline: Deadline, timeout: float) -> Performed[Any]:
         try:
             async with asyncio.timeout(deadline.remaining()):
+                await asyncio.sleep(0)  # Those that came at the same time, as a batch does, are counted first.
                 for _ in range(len(self._workers) + 1):
                     if not deadline.remaining():
                         raise TimeoutError

@@ -80,7 +80,14 @@ async def fuzz(files: int, seed: int, workers: int) -> Outcome:
         seed: Seed of the mutations; file i of a seed is always the same.
         workers: Number of workers.
     """
-    settings = Settings(mock=True, decode_workers=workers, decode_timeout=TIMEOUT, decode_recycle_after=10**6)
+    # At least two cores for each file, as threads are what damage might stop; what they notice is read on one again.
+    settings = Settings(
+        mock=True,
+        decode_workers=workers,
+        decode_cores=2 * workers,
+        decode_timeout=TIMEOUT,
+        decode_recycle_after=10**6,
+    )
     pool = DecodePool(settings, Metrics())
     await pool.start()
     good = originals()

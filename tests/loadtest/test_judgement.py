@@ -51,8 +51,9 @@ def test_a_run_without_any_answer_reaches_nothing() -> None:
     assert "p50 is unknown" in slo.violations({"predict": {"p50": 1}}, figures)[0]
 
 
-def test_the_committed_objectives_can_be_read() -> None:
-    assert slo.read_objectives(Path(slo.__file__).with_name("slo.yaml"))["predict"]["p95"] > 0
+@pytest.mark.parametrize("name", ["slo.yaml", "slo-all-endpoints.yaml"])
+def test_the_committed_objectives_can_be_read(name: str) -> None:
+    assert slo.read_objectives(Path(slo.__file__).with_name(name))["predict"]["p95"] > 0
 
 
 @pytest.mark.parametrize(
