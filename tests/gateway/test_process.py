@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import socket
 import subprocess
@@ -110,6 +111,11 @@ def test_killed_gateway_leaves_no_process() -> None:
         wait_until(lambda: not any(child.is_running() for child in descendants), "its processes end")
 
 
+def clips_being_decoded(client: httpx.Client) -> int:
+    (line,) = re.findall(r"^emotion_decode_clips (\S+)$", client.get("/metrics").text, re.MULTILINE)
+    return int(float(line))
+
+
 def test_request_in_flight_is_answered_after_sigterm() -> None:
     # Losslessly coded and large, so that it decodes for a while.
     clip = draw(width=1280, height=720, options={"g": "1"})
@@ -122,14 +128,8 @@ def test_request_in_flight_is_answered_after_sigterm() -> None:
         ]
         for thread in threads:
             thread.start()
-        worker_times = [child.cpu_times().user for child in psutil.Process(process.pid).children(recursive=True)]
-        wait_until(
-            lambda: (
-                [child.cpu_times().user for child in psutil.Process(process.pid).children(recursive=True)]
-                != worker_times
-            ),
-            "decoding begins",
-        )
+        # All are there, and one worker has still to decode most of them.
+        wait_until(lambda: len(answers) + clips_being_decoded(client) == len(threads), "all requests are taken")
         process.send_signal(signal.SIGTERM)
         for thread in threads:
             thread.join()
