@@ -2,7 +2,7 @@
 
 By default glibc gives the frames of a clip back to the system, and the next clip pays for them again, page by page:
 1,500 page faults and 3 ms of CPU for three seconds of 640×480. In the gateway it is the tensors on their way to Triton:
-up to 200 page faults and 0.6 ms of CPU for a sampled clip.
+up to 200 page faults for a sampled clip.
 """
 
 from __future__ import annotations
@@ -34,5 +34,5 @@ def keep_freed_memory() -> None:
     library.mallopt(_M_MMAP_THRESHOLD, _LARGEST_ON_HEAP)
     library.mallopt(_M_TRIM_THRESHOLD, KEPT_BYTES)
     library.mallopt(_M_TOP_PAD, _LARGEST_ON_HEAP)
-    # Of what threads allocate, too; an arena for each would take 64 MiB of the worker's address space each.
+    # Of what threads allocate, too: an arena for each would take 64 MiB of a worker's address space.
     library.mallopt(_M_ARENA_MAX, 1)

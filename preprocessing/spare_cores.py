@@ -49,12 +49,15 @@ def for_each(function: Callable[[Item], First], items: Iterable[Item]) -> list[F
         items: Its arguments.
 
     Raises:
-        Exception: What the function raised for the first item for which it raised something.
+        Exception: What the function raised for the first item for which it raised something, once all have ended.
     """
     cores = usable_cores()
     if cores == 1:
         return [function(item) for item in items]
-    return list(_threads(cores).map(function, items))
+    threads = _threads(cores)
+    running = [threads.submit(function, item) for item in items]
+    wait(running)
+    return [done.result() for done in running]
 
 
 def both(first: Callable[[], First], second: Callable[[], Second]) -> tuple[First, Second]:

@@ -71,6 +71,7 @@ def read_pictures(track: Track, times: Sequence[float], spending: Spending) -> I
     Raises:
         TooManyPixelsError: A frame is larger than the limit.
         TooManyFramesError: More frames than the limit would have to be decoded.
+        DamagedBesideOthersError: A packet is damaged, and several cores are used: see `on_one_core_where_damaged`.
     """
     given = 0
     shown: VideoFrame | None = None

@@ -138,6 +138,10 @@ def test_an_error_comes_once_nothing_runs_any_more(cores: int) -> None:
             both(end, partial(fail, "second"))
         with pytest.raises(ValueError, match="2"):
             for_each(lambda item: fail(str(item)) if item > 1 else item, range(5))
+        ended.clear()
+        with pytest.raises(ValueError, match="0"):
+            for_each(lambda item: end() if item else fail(str(item)), range(2))
+        assert ended == [True] * (cores - 1)
 
 
 def test_requests_beside_each_other_have_cores_of_their_own() -> None:

@@ -98,7 +98,7 @@ def session_options(config: Config) -> onnxruntime.SessionOptions:
     """
     options = onnxruntime.SessionOptions()
     # NVIDIA's backend lets threads spin for work. Here they share their cores with decoding, from which that takes more
-    # than it gives: at most 0.6 ms of the 12 that a clip takes on two threads.
+    # than it gives (docs/EXPORT.md).
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.intra_op_num_threads = _thread_count(config, "intra_op_thread_count")
     options.inter_op_num_threads = _thread_count(config, "inter_op_thread_count")
