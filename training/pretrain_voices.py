@@ -22,6 +22,7 @@ from tqdm import tqdm
 
 from preprocessing.contract import LABELS
 from preprocessing.log_mel import log_mel
+from training.averaging import AVERAGE_DECAY, move_average
 from training.checkpoint import save_branch
 from training.data.cache import Cache, open_cache
 from training.data.recordings import RecordingChanges, change_recording
@@ -29,6 +30,7 @@ from training.data.spectrograms import SpectrogramChanges, change_spectrograms
 from training.data.splits import FOLDS, actor_folds, split_clips
 from training.metrics import unweighted_recall
 from training.network import EmotionNetwork, NetworkConfig
+from training.precision import half_precision
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -59,7 +61,7 @@ class Recipe:
     label_smoothing: float = 0.1
     mixup: float = 0.4
     dropout: float = 0.0
-    average: float = 0.999
+    average: float = AVERAGE_DECAY
     balanced: bool = True
     recorded_epochs: int = 12
     recorded_rate: float = 5e-4
@@ -197,15 +199,14 @@ def _fit(
                 partner = torch.from_numpy(random.permutation(recipe.batch_size))
                 spectrograms = share * spectrograms + (1 - share) * spectrograms[partner]
                 targets = share * targets + (1 - share) * targets[partner]
-            # bfloat16 halves the time; without such units it is only slower.
-            with torch.autocast("cpu", torch.bfloat16):
+            with half_precision(spectrograms.device):
                 logits = model(spectrograms)
             loss = functional.cross_entropy(logits.float(), targets)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             schedule.step()
-            _move_average(average, model, min(recipe.average, (1 + schedule.last_epoch) / (10 + schedule.last_epoch)))
+            move_average(average, model, schedule.last_epoch, recipe.average)
     return average
 
 
@@ -214,14 +215,6 @@ def class_weights(labels: Tensor) -> Tensor:
     counts = torch.bincount(labels, minlength=len(LABELS)).float()
     weights = torch.where(counts > 0, 1 / counts.clamp(min=1), 0.0)
     return weights * len(labels) / (weights * counts).sum()
-
-
-@torch.no_grad()
-def _move_average(average: nn.Module, model: nn.Module, decay: float) -> None:
-    """Exponential moving average of weights and of batch statistics (Polyak & Juditsky 1992, doi 10.1137/0330046)."""
-    for slow, fast in zip(average.state_dict().values(), model.state_dict().values(), strict=True):
-        if slow.dtype.is_floating_point:
-            slow.lerp_(fast, 1 - decay)
 
 
 @torch.inference_mode()

@@ -1,0 +1,307 @@
+"""The video branch as a classifier of single faces, and how it is trained so that it can go on after any epoch."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+from kornia import augmentation
+from torch import Tensor, nn
+from torch.nn import functional
+
+from preprocessing.contract import FRAME_SIZE, LABELS
+from training.averaging import AVERAGE_DECAY, move_average
+from training.data.fer2013 import LABEL_OF_CLASS, Faces
+from training.network import EmotionNetwork, NetworkConfig
+from training.precision import half_precision
+
+CLASSES: Final = [LABELS.index(label) for label in LABEL_OF_CLASS.values()]
+"""Labels that FER2013 knows; the logits of others are left out of its loss and of its accuracy."""
+
+_BATCHES_CHANGED_AT_ONCE: Final = 8
+"""Changes to small pictures cost more calls than work, on an accelerator above all."""
+
+_EVALUATED_AT_ONCE: Final = 512
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How the branch is trained.
+
+    Attributes:
+        batch_size: Faces per step.
+        learning_rate: Highest rate of SGD in the first stage, reached after a quarter of its steps.
+        later_rate: The same of later stages, and of a network that was trained before.
+        weight_decay: SGD's.
+        label_smoothing: Share of the target spread over all classes.
+        mixup: Both parameters of the beta distribution by which two faces are mixed.
+        average: Decay of the running average of weights, per step.
+        taught: Share of the target that is the teachers' answer, where there are any.
+    """
+
+    batch_size: int = 128
+    learning_rate: float = 0.1
+    later_rate: float = 0.04
+    weight_decay: float = 5e-4
+    label_smoothing: float = 0.1
+    mixup: float = 0.2
+    average: float = AVERAGE_DECAY
+    taught: float = 0.7
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Epochs at one picture size, with a warm-up and a descent of the learning rate.
+
+    Attributes:
+        side: Height and width of the pictures, in pixels.
+        epochs: How many.
+    """
+
+    side: int
+    epochs: int
+
+
+@dataclass(frozen=True)
+class EpochResult:
+    """What an epoch gave.
+
+    Attributes:
+        side: Height and width of its pictures, in pixels.
+        epoch: Its number in its stage, from 1.
+        loss: Mean of its steps.
+        validation_accuracy: Of the averaged network, at this size.
+    """
+
+    side: int
+    epoch: int
+    loss: float
+    validation_accuracy: float
+
+
+class FaceModel(nn.Module):
+    """The video branch and its classifier, over single pictures."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.network = EmotionNetwork(NetworkConfig())
+
+    @property
+    def device(self) -> torch.device:
+        """Where its weights are."""
+        return self.network.video.conv1.weight.device
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        """Logits [N, 8] of float pictures [N, 3, side, side] in [0, 1]."""
+        pictures = (pictures * 255 - self.network.mean[:, None, None]) / self.network.std[:, None, None]
+        logits: Tensor = self.network.video_classifier(
+            self.network.video(pictures.to(memory_format=torch.channels_last))
+        )
+        return logits
+
+    def weights(self) -> dict[str, Tensor]:
+        """Weights of the video branch and its classifier, by the names they have in `EmotionNetwork`."""
+        return {name: value.cpu() for name, value in self.network.state_dict().items() if name.startswith("video")}
+
+
+class FaceTraining:
+    """A training that can be kept after any epoch, and goes on as if it had never stopped."""
+
+    def __init__(
+        self,
+        model: FaceModel,
+        recipe: Recipe,
+        stages: Sequence[Stage],
+        *,
+        seed: int = 0,
+        trained_before: bool = False,
+        teachers: Sequence[FaceModel] = (),
+    ) -> None:
+        """Prepare a training.
+
+        Args:
+            model: Trained in place.
+            recipe: How.
+            stages: Picture sizes, in order.
+            seed: Seed of every random draw, by stage and epoch.
+            trained_before: Begin with the lower learning rate of later stages.
+            teachers: Networks whose mean answer is a share of the target (Hinton et al. 2015, arXiv 1503.02531).
+        """
+        self.model = model
+        self.average = copy.deepcopy(model).requires_grad_(False)
+        self.recipe = recipe
+        self.stages = list(stages)
+        self._seed = seed
+        self._trained_before = trained_before
+        self._teachers = [teacher.eval() for teacher in teachers]
+        self._stage = self._epoch = self._steps = 0
+        self._descent: tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler] | None = None
+        self._augment = augmentations()
+
+    def epochs(self, training: Faces, validation: Faces) -> Iterator[EpochResult]:
+        """Train the epochs that are left, one for each step of the iterator."""
+        pictures, labels = (
+            torch.from_numpy(values).to(self.model.device) for values in (training.pictures, training.labels)
+        )
+        targets = smoothed_targets(labels, self.recipe.label_smoothing)
+        while self._stage < len(self.stages):
+            stage = self.stages[self._stage]
+            if self._descent is None:
+                self._descent = self._descent_of(stage, len(labels))
+            loss = self._train_epoch(stage, *self._descent, pictures, targets)
+            result = EpochResult(stage.side, self._epoch + 1, loss, accuracy(self.average, validation, stage.side))
+            self._epoch += 1
+            if self._epoch == stage.epochs:
+                self._stage, self._epoch, self._descent = self._stage + 1, 0, None
+            yield result
+
+    def save(self, path: Path) -> None:
+        """Write all that `resume` needs."""
+        state: dict[str, Any] = {
+            "stages": [(stage.side, stage.epochs) for stage in self.stages],
+            "model": self.model.state_dict(),
+            "average": self.average.state_dict(),
+            "place": (self._stage, self._epoch, self._steps),
+            "descent": [part.state_dict() for part in self._descent] if self._descent else None,
+        }
+        partial = path.with_suffix(".partial")
+        torch.save(state, partial)
+        partial.replace(path)
+
+    def resume(self, path: Path, training: Faces) -> None:
+        """Go on where a file of `save` was written.
+
+        Raises:
+            ValueError: It is of a training with other stages.
+        """
+        state = torch.load(path, weights_only=True, map_location=self.model.device)
+        found, planned = state["stages"], [(stage.side, stage.epochs) for stage in self.stages]
+        if found != planned:
+            raise ValueError(f"{path} is of a training with stages {found}, not {planned}: give another --output.")
+        self.model.load_state_dict(state["model"])
+        self.average.load_state_dict(state["average"])
+        self._stage, self._epoch, self._steps = state["place"]
+        if state["descent"]:
+            self._descent = self._descent_of(self.stages[self._stage], len(training.labels))
+            for part, kept in zip(self._descent, state["descent"], strict=True):
+                part.load_state_dict(kept)
+
+    def _descent_of(
+        self, stage: Stage, count: int
+    ) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
+        recipe = self.recipe
+        rate = recipe.later_rate if self._stage or self._trained_before else recipe.learning_rate
+        optimizer = torch.optim.SGD(
+            self.model.parameters(), lr=rate, momentum=0.9, nesterov=True, weight_decay=recipe.weight_decay
+        )
+        steps = count // recipe.batch_size * stage.epochs
+        return optimizer, torch.optim.lr_scheduler.OneCycleLR(
+            optimizer, rate, total_steps=steps, pct_start=0.25, cycle_momentum=False
+        )
+
+    def _train_epoch(
+        self,
+        stage: Stage,
+        optimizer: torch.optim.Optimizer,
+        schedule: torch.optim.lr_scheduler.LRScheduler,
+        pictures: Tensor,
+        targets: Tensor,
+    ) -> float:
+        """One pass over all faces; returns the mean loss."""
+        # Draws depend on the place alone, so that a training that goes on draws what an uninterrupted one would.
+        torch.manual_seed(self._seed + 1_000 * self._stage + self._epoch)
+        self.model.train()
+        size, device = self.recipe.batch_size, pictures.device
+        steps = len(targets) // size
+        order = torch.randperm(len(targets))[: steps * size].to(device)
+        total = torch.zeros((), device=device)
+        for several in order.split(_BATCHES_CHANGED_AT_ONCE * size):
+            changed = self._augment(unit(pictures[several]))
+            for batch, wanted in zip(changed.split(size), targets[several].split(size), strict=True):
+                loss = self._loss(tint(resize(batch, stage.side)), wanted)
+                optimizer.zero_grad(set_to_none=True)
+                torch.autograd.backward(loss)
+                optimizer.step()
+                schedule.step()
+                self._steps += 1
+                move_average(self.average, self.model, self._steps, self.recipe.average)
+                total += loss.detach()
+        return float(total) / steps
+
+    def _loss(self, batch: Tensor, targets: Tensor) -> Tensor:
+        """Cross-entropy over the classes of FER2013, of faces mixed in pairs."""
+        share = float(torch.distributions.Beta(self.recipe.mixup, self.recipe.mixup).sample())
+        partner = torch.randperm(len(batch), device=batch.device)
+        mixed = share * batch + (1 - share) * batch[partner]
+        targets = share * targets + (1 - share) * targets[partner]
+        with half_precision(batch.device):
+            logits = self.model(mixed)
+            if self._teachers:
+                with torch.no_grad():
+                    taught = torch.stack([known(teacher(mixed)).softmax(dim=1) for teacher in self._teachers]).mean(0)
+                targets = (1 - self.recipe.taught) * targets + self.recipe.taught * taught
+        return functional.cross_entropy(known(logits), targets)
+
+
+def augmentations() -> augmentation.AugmentationSequential:
+    """Changes that leave an expression what it is, for pictures of the archive's own size."""
+    return augmentation.AugmentationSequential(
+        augmentation.RandomHorizontalFlip(p=0.5),
+        augmentation.RandomAffine(degrees=12.0, translate=(0.08, 0.08), scale=(0.85, 1.15), p=0.9),
+        augmentation.RandomSharpness(sharpness=(0.0, 3.0), p=0.3),
+        augmentation.RandomGaussianNoise(std=0.03, p=0.3),
+        augmentation.RandomErasing(scale=(0.02, 0.2), p=0.5),
+    )
+
+
+def tint(pictures: Tensor) -> Tensor:
+    """Random brightness, contrast and colour cast of [N, 3, H, W] in [0, 1]: served faces are in colour."""
+    count, device = len(pictures), pictures.device
+    gain = 1 + 0.25 * (2 * torch.rand(count, 3, 1, 1, device=device) - 1)
+    contrast = 1 + 0.3 * (2 * torch.rand(count, 1, 1, 1, device=device) - 1)
+    brightness = 0.15 * (2 * torch.rand(count, 1, 1, 1, device=device) - 1)
+    mean = pictures.mean(dim=(1, 2, 3), keepdim=True)
+    return (((pictures - mean) * contrast + mean) * gain + brightness).clamp(0, 1)
+
+
+def resize(pictures: Tensor, side: int) -> Tensor:
+    """Float [N, 1, H, W] to [N, 3, side, side]."""
+    if pictures.shape[-1] != side:
+        pictures = functional.interpolate(pictures, (side, side), mode="bilinear", align_corners=False)
+    return pictures.expand(-1, 3, -1, -1)
+
+
+def unit(grey: Tensor) -> Tensor:
+    """uint8 [N, H, W] to float [N, 1, H, W] in [0, 1]."""
+    return grey[:, None].float() / 255
+
+
+def known(logits: Tensor) -> Tensor:
+    """Float32 logits [N, 7] of the classes of FER2013, of those of all labels [N, 8]."""
+    return logits[:, CLASSES].float()
+
+
+def smoothed_targets(labels: Tensor, smoothing: float) -> Tensor:
+    """Probabilities [N, 7] of the classes of FER2013, of labels [N]; a share of them is spread over all classes."""
+    position = torch.full((len(LABELS),), -1, device=labels.device)
+    position[CLASSES] = torch.arange(len(CLASSES), device=labels.device)
+    return functional.one_hot(position[labels], len(CLASSES)) * (1 - smoothing) + smoothing / len(CLASSES)
+
+
+@torch.inference_mode()
+def accuracy(model: FaceModel, faces: Faces, side: int = FRAME_SIZE) -> float:
+    """Share of faces whose class, of the seven, is right."""
+    model.eval()
+    right = 0
+    for begin in range(0, len(faces.labels), _EVALUATED_AT_ONCE):
+        some = slice(begin, begin + _EVALUATED_AT_ONCE)
+        pictures = resize(unit(torch.from_numpy(faces.pictures[some]).to(model.device)), side)
+        with half_precision(model.device):
+            logits = model(pictures)
+        predicted = torch.tensor(CLASSES)[known(logits).argmax(dim=1).cpu()]
+        right += int((predicted == torch.from_numpy(faces.labels[some])).sum())
+    return right / len(faces.labels)
