@@ -73,7 +73,7 @@ def _hann_window() -> npt.NDArray[np.float64]:
 def _mel_bands() -> list[tuple[slice, npt.NDArray[np.float64]]]:
     """For each filter the bins where it is not zero, and its weights there."""
     bands = []
-    for weights in _mel_filters():
+    for weights in mel_filters():
         bins = np.flatnonzero(weights)
         band = slice(bins[0], bins[-1] + 1)
         bands.append((band, weights[band]))
@@ -81,7 +81,7 @@ def _mel_bands() -> list[tuple[slice, npt.NDArray[np.float64]]]:
 
 
 @cache
-def _mel_filters() -> npt.NDArray[np.float64]:
+def mel_filters() -> npt.NDArray[np.float64]:
     """Slaney-normalised triangular filters [64, 513].
 
     Source: M. Slaney, Auditory Toolbox, Technical Report 1998-010; the same as `librosa.filters.mel`.

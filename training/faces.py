@@ -40,7 +40,6 @@ class Recipe:
         label_smoothing: Share of the target spread over all classes.
         mixup: Both parameters of the beta distribution by which two faces are mixed.
         average: Decay of the running average of weights, per step.
-        taught: Share of the target that is the teachers' answer, where there are any.
     """
 
     batch_size: int = 128
@@ -50,7 +49,6 @@ class Recipe:
     label_smoothing: float = 0.1
     mixup: float = 0.2
     average: float = AVERAGE_DECAY
-    taught: float = 0.7
 
 
 @dataclass(frozen=True)
@@ -119,7 +117,6 @@ class FaceTraining:
         *,
         seed: int = 0,
         trained_before: bool = False,
-        teachers: Sequence[FaceModel] = (),
     ) -> None:
         """Prepare a training.
 
@@ -129,7 +126,6 @@ class FaceTraining:
             stages: Picture sizes, in order.
             seed: Seed of every random draw, by stage and epoch.
             trained_before: Begin with the lower learning rate of later stages.
-            teachers: Networks whose mean answer is a share of the target (Hinton et al. 2015, arXiv 1503.02531).
         """
         self.model = model
         self.average = copy.deepcopy(model).requires_grad_(False)
@@ -137,7 +133,6 @@ class FaceTraining:
         self.stages = list(stages)
         self._seed = seed
         self._trained_before = trained_before
-        self._teachers = [teacher.eval() for teacher in teachers]
         self._stage = self._epoch = self._steps = 0
         self._descent: tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler] | None = None
         self._augment = augmentations()
@@ -187,8 +182,9 @@ class FaceTraining:
         self._stage, self._epoch, self._steps = state["place"]
         if state["descent"]:
             self._descent = self._descent_of(self.stages[self._stage], len(training.labels))
-            for part, kept in zip(self._descent, state["descent"], strict=True):
-                part.load_state_dict(kept)
+            optimizer, schedule = self._descent
+            optimizer.load_state_dict(state["descent"][0])
+            schedule.load_state_dict(state["descent"][1])
 
     def _descent_of(
         self, stage: Stage, count: int
@@ -219,9 +215,9 @@ class FaceTraining:
         steps = len(targets) // size
         order = torch.randperm(len(targets))[: steps * size].to(device)
         total = torch.zeros((), device=device)
-        for several in order.split(_BATCHES_CHANGED_AT_ONCE * size):
+        for several in torch.split(order, _BATCHES_CHANGED_AT_ONCE * size):
             changed = self._augment(unit(pictures[several]))
-            for batch, wanted in zip(changed.split(size), targets[several].split(size), strict=True):
+            for batch, wanted in zip(torch.split(changed, size), torch.split(targets[several], size), strict=True):
                 loss = self._loss(tint(resize(batch, stage.side)), wanted)
                 optimizer.zero_grad(set_to_none=True)
                 torch.autograd.backward(loss)
@@ -240,10 +236,6 @@ class FaceTraining:
         targets = share * targets + (1 - share) * targets[partner]
         with half_precision(batch.device):
             logits = self.model(mixed)
-            if self._teachers:
-                with torch.no_grad():
-                    taught = torch.stack([known(teacher(mixed)).softmax(dim=1) for teacher in self._teachers]).mean(0)
-                targets = (1 - self.recipe.taught) * targets + self.recipe.taught * taught
         return functional.cross_entropy(known(logits), targets)
 
 

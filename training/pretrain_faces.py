@@ -20,7 +20,7 @@ from typing import Final
 import torch
 
 from preprocessing.contract import FRAME_SIZE
-from training.checkpoint import load_weights, save_branch
+from training.checkpoint import save_branch
 from training.data.fer2013 import Faces, read_parts
 from training.exported import load_exported
 from training.faces import FaceModel, FaceTraining, Recipe, Stage, accuracy, resize, unit
@@ -44,7 +44,6 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--weight_decay", type=float, default=Recipe.weight_decay)
     parser.add_argument("--mixup", type=float, default=Recipe.mixup)
     parser.add_argument("--start_from", type=Path, help="an exported model (ONNX) whose video branch is trained on")
-    parser.add_argument("--teachers", type=Path, nargs="+", default=[], help="files video.pt to learn from, too")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args(arguments)
     recipe = Recipe(
@@ -57,17 +56,16 @@ def main(arguments: list[str] | None = None) -> None:
     torch.manual_seed(options.seed)
     torch.backends.cudnn.benchmark = True
     training, validation, test = read_parts(options.archive)
-    model = _face_model()
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    model = FaceModel().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     if options.start_from:
         continue_from(model, options.start_from, training)
-    teachers = [_face_model(file) for file in options.teachers]
     run = FaceTraining(
         model,
         recipe,
         options.stages,
         seed=options.seed,
         trained_before=bool(options.start_from),
-        teachers=teachers,
     )
     state_file = options.output / "state.pt"
     if state_file.exists():
@@ -80,7 +78,6 @@ def main(arguments: list[str] | None = None) -> None:
     report = {
         "stages": [f"{stage.side}x{stage.epochs}" for stage in options.stages],
         "recipe": asdict(recipe),
-        "teachers": len(teachers),
         "seed": options.seed,
         "validation_accuracy": accuracy(run.average, validation, FRAME_SIZE),
         "public_test_accuracy": accuracy(run.average, test, FRAME_SIZE),
@@ -105,15 +102,6 @@ def continue_from(model: FaceModel, exported: Path, training: Faces) -> None:
     network = model.network
     load_exported(network.video, exported, name="video", run=lambda: model(pictures))
     load_exported(network.video_classifier, exported, name="video_classifier", run=lambda: None)
-
-
-def _face_model(weights: Path | None = None) -> FaceModel:
-    """A network where it is trained fastest, with random weights or those of a file of `save_branch`."""
-    model = FaceModel()
-    if weights:
-        load_weights(weights, model.network)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
 
 
 def _stages(text: str) -> list[Stage]:

@@ -12,6 +12,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import Tensor
 
 from preprocessing.contract import SAMPLE_RATE
 from preprocessing.log_mel import log_mel
@@ -20,39 +21,38 @@ from training.data.recordings import noise_beside, shifted, speech_of
 from training.metrics import unweighted_recall
 from training.network import EmotionNetwork
 
-FloatArray = npt.NDArray[np.float32]
-
 _BATCH: Final = 64
 
 
-def _later(waveform: FloatArray, seconds: float) -> FloatArray:
-    return shifted(waveform, round(seconds * SAMPLE_RATE))
+def _later(waveforms: Tensor, seconds: float) -> Tensor:
+    return shifted(waveforms, torch.full((len(waveforms),), round(seconds * SAMPLE_RATE)))
 
 
-def _first_of_all(waveform: FloatArray) -> FloatArray:
-    begin, end = speech_of(waveform)
-    changed = shifted(waveform, -begin)
-    changed[end - begin :] = 0
-    return changed
+def _first_of_all(waveforms: Tensor) -> Tensor:
+    begin, end = speech_of(waveforms)
+    place = torch.arange(waveforms.shape[1])
+    return shifted(waveforms, -begin).masked_fill(place >= (end - begin)[:, None], 0)
 
 
-def _noisy(waveform: FloatArray, decibels: float, slope: float) -> FloatArray:
-    return waveform + noise_beside(waveform, decibels, slope, np.random.default_rng(0))
+def _noisy(waveforms: Tensor, decibels: float, slope: float) -> Tensor:
+    count = len(waveforms)
+    generator = torch.Generator().manual_seed(0)
+    return waveforms + noise_beside(waveforms, torch.full((count,), decibels), torch.full((count,), slope), generator)
 
 
-CONDITIONS: Final[dict[str, Callable[[FloatArray], FloatArray]]] = {
-    "as it is": lambda waveform: waveform,
+CONDITIONS: Final[dict[str, Callable[[Tensor], Tensor]]] = {
+    "as it is": lambda waveforms: waveforms,
     "20 ms earlier": partial(_later, seconds=-0.02),
     "20 ms later": partial(_later, seconds=0.02),
     "0.25 s earlier": partial(_later, seconds=-0.25),
     "0.25 s later": partial(_later, seconds=0.25),
     "speech at once, then digital silence": _first_of_all,
-    "white noise at 30 dB": partial(_noisy, decibels=30, slope=0),
-    "white noise at 20 dB": partial(_noisy, decibels=20, slope=0),
-    "pink noise at 20 dB": partial(_noisy, decibels=20, slope=1),
-    "pink noise at 10 dB": partial(_noisy, decibels=10, slope=1),
+    "white noise at 30 dB": partial(_noisy, decibels=30.0, slope=0.0),
+    "white noise at 20 dB": partial(_noisy, decibels=20.0, slope=0.0),
+    "pink noise at 20 dB": partial(_noisy, decibels=20.0, slope=1.0),
+    "pink noise at 10 dB": partial(_noisy, decibels=10.0, slope=1.0),
 }
-"""What is done to a waveform float32 [48000]. Noise is measured against the window's mean power."""
+"""What is done to waveforms float32 [B, 48000]. Noise is measured against the window's mean power."""
 
 
 @torch.inference_mode()
@@ -71,13 +71,14 @@ def recall_when_recorded_otherwise(
     heard = [int(clip) for clip in index if cache.records[clip].audio]
     if not heard:
         return {}
-    waveforms = [cache.waveform(clip) for clip in heard]
+    waveforms = torch.from_numpy(np.stack([cache.waveform(clip) for clip in heard]))
     found = {}
     for name, change in CONDITIONS.items():
-        spectrograms = torch.from_numpy(np.stack([log_mel(change(waveform)) for waveform in waveforms]))
-        logits = [
-            network.audio_classifier(network.encode_audio(part.to(device))).cpu()
-            for part in torch.split(spectrograms, _BATCH)
-        ]
+        logits = []
+        for part in torch.split(waveforms, _BATCH):
+            spectrograms = np.stack([log_mel(waveform) for waveform in change(part).numpy()])
+            logits.append(
+                network.audio_classifier(network.encode_audio(torch.from_numpy(spectrograms).to(device))).cpu()
+            )
         found[name] = unweighted_recall(torch.cat(logits).numpy(), cache.labels[heard])
     return found

@@ -10,12 +10,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-import numpy as np
-import numpy.typing as npt
+import torch
+from torch import Tensor
+from torch.nn import functional
 
 from preprocessing.contract import SAMPLE_RATE
-
-FloatArray = npt.NDArray[np.float32]
 
 _BLOCK: Final = 160
 """Samples by which speech is looked for: 10 ms."""
@@ -46,66 +45,66 @@ class RecordingChanges:
     padded: float = 0.4
 
 
-def change_recording(waveform: FloatArray, random: np.random.Generator, changes: RecordingChanges) -> FloatArray:
-    """Record a voice anew: at another time, with other noise and other silence around it.
+def change_recordings(waveforms: Tensor, changes: RecordingChanges, generator: torch.Generator | None = None) -> Tensor:
+    """Record voices anew: each at another time, with other noise and other silence around it.
 
     Args:
-        waveform: float32 [N], mono at 16 kHz; nothing is done to silence.
-        random: Source of the amounts.
+        waveforms: float32 [B, N], mono at 16 kHz; nothing is done to silence.
         changes: How much.
+        generator: Source of the amounts, on the waveforms' device; torch's own by default.
 
     Returns:
-        float32 [N], not bound to [-1, 1].
+        float32 [B, N], not bound to [-1, 1].
     """
-    if not waveform.any():
-        return waveform.copy()
-    count = len(waveform)
-    begin, end = speech_of(waveform)
-    if random.random() < changes.moved:
-        moved = int(random.integers(-begin, count - end + 1))
-    else:
-        moved = round(random.uniform(-changes.shift, changes.shift) * SAMPLE_RATE)
-    changed = shifted(waveform, moved)
-    begin, end = (min(max(0, place + moved), count) for place in (begin, end))
-    if random.random() < changes.noisy:
-        decibels, slope = random.uniform(*changes.noise), random.uniform(*changes.colour)
-        changed = changed + noise_beside(waveform, decibels, slope, random)
-    if random.random() < changes.padded:
-        changed[: int(random.integers(0, begin + 1))] = 0
-        changed[int(random.integers(end, count + 1)) :] = 0
-    return np.asarray(changed, np.float32)
+    batch, count = waveforms.shape
+
+    def draw(low: Tensor | float = 0.0, high: Tensor | float = 1.0) -> Tensor:
+        return low + (high - low) * torch.rand(batch, generator=generator, device=waveforms.device)
+
+    begin, end = speech_of(waveforms)
+    anywhere, nearby = draw(-begin, count - end + 1).floor(), draw(-changes.shift, changes.shift) * SAMPLE_RATE
+    by = torch.where(draw() < changes.moved, anywhere, nearby).long()
+    changed = shifted(waveforms, by)
+    begin, end = (begin + by).clamp(0, count), (end + by).clamp(0, count)
+    noise = noise_beside(waveforms, draw(*changes.noise), draw(*changes.colour), generator)
+    changed = torch.where(draw()[:, None] < changes.noisy, changed + noise, changed)
+    place = torch.arange(count, device=waveforms.device)
+    before, after = draw(0, begin + 1).long(), draw(end, count + 1).long()
+    silent = (place < before[:, None]) | (place >= after[:, None])
+    return changed.masked_fill(silent & (draw()[:, None] < changes.padded), 0)
 
 
-def speech_of(waveform: FloatArray) -> tuple[int, int]:
-    """First sample of what can be heard in a waveform [N], and the one after its last."""
-    blocks = -(-len(waveform) // _BLOCK)
-    level = np.abs(np.pad(waveform, (0, blocks * _BLOCK - len(waveform)))).reshape(blocks, _BLOCK).max(axis=1)
-    audible = np.flatnonzero(level > _AUDIBLE * level.max())
-    if not len(audible):
-        return 0, len(waveform)
-    return int(audible[0]) * _BLOCK, min(len(waveform), (int(audible[-1]) + 1) * _BLOCK)
+def speech_of(waveforms: Tensor) -> tuple[Tensor, Tensor]:
+    """First sample of what can be heard in each of [B, N], and the one after its last; int64 [B] each."""
+    count = waveforms.shape[1]
+    blocks = functional.pad(waveforms, (0, -count % _BLOCK)).view(len(waveforms), -1, _BLOCK)
+    level = blocks.abs().amax(dim=2)
+    audible = level >= _AUDIBLE * level.amax(dim=1, keepdim=True)
+    first = audible.int().argmax(dim=1)
+    last = audible.shape[1] - audible.flip(1).int().argmax(dim=1)
+    return first * _BLOCK, (last * _BLOCK).clamp(max=count)
 
 
-def shifted(waveform: FloatArray, samples: int) -> FloatArray:
-    """A waveform [N] that comes later by some samples, or earlier, with silence in what it leaves."""
-    result = np.zeros_like(waveform)
-    if samples >= 0:
-        result[samples:] = waveform[: len(waveform) - samples]
-    else:
-        result[:samples] = waveform[-samples:]
-    return result
+def shifted(waveforms: Tensor, samples: Tensor) -> Tensor:
+    """Waveforms [B, N] that come later by some samples [B], or earlier, with silence in what they leave."""
+    count = waveforms.shape[1]
+    place = torch.arange(count, device=waveforms.device) - samples[:, None]
+    inside = (place >= 0) & (place < count)
+    return waveforms.gather(1, place.clamp(0, count - 1)).masked_fill(~inside, 0)
 
 
-def noise_beside(waveform: FloatArray, decibels: float, slope: float, random: np.random.Generator) -> FloatArray:
-    """float32 [N] noise that lies some decibels below the mean power of a waveform [N]."""
-    level = float(np.sqrt(np.mean(np.square(waveform)))) * 10 ** (-decibels / 20)
-    return level * coloured_noise(len(waveform), slope, random)
+def noise_beside(
+    waveforms: Tensor, decibels: Tensor, slope: Tensor, generator: torch.Generator | None = None
+) -> Tensor:
+    """float32 [B, N] noise that lies some decibels [B] below the mean power of waveforms [B, N]."""
+    level = waveforms.square().mean(dim=1).sqrt() * 10 ** (-decibels / 20)
+    return level[:, None] * coloured_noise(waveforms.shape[1], slope, generator)
 
 
-def coloured_noise(count: int, slope: float, random: np.random.Generator) -> FloatArray:
-    """float32 [count] noise of unit power whose power falls by the frequency to the power of `slope`."""
-    spectrum = np.fft.rfft(random.standard_normal(count))
-    spectrum[0] = 0
-    spectrum[1:] *= np.arange(1, len(spectrum)) ** (-slope / 2)
-    noise = np.fft.irfft(spectrum, count)
-    return np.asarray(noise / np.sqrt(np.mean(np.square(noise))), np.float32)
+def coloured_noise(count: int, slope: Tensor, generator: torch.Generator | None = None) -> Tensor:
+    """float32 [B, count] noise of unit power whose power falls by the frequency to the power of `slope` [B]."""
+    spectrum = torch.fft.rfft(torch.randn(len(slope), count, generator=generator, device=slope.device))
+    frequency = torch.arange(spectrum.shape[1], device=slope.device)
+    spectrum = spectrum * torch.where(frequency > 0, frequency ** (-slope[:, None] / 2), 0.0)
+    noise: Tensor = torch.fft.irfft(spectrum, count)
+    return noise / noise.square().mean(dim=1, keepdim=True).sqrt()

@@ -15,7 +15,7 @@ from preprocessing.log_mel import log_mel
 from training.data.cache import Cache
 from training.data.motion import moving_face
 from training.data.pairing import TRAINING, matching_faces
-from training.data.recordings import RecordingChanges, change_recording
+from training.data.recordings import RecordingChanges, change_recordings
 
 LABEL = "label"
 _VOICE = 1
@@ -106,4 +106,7 @@ class ClipSamples(Dataset[dict[str, Tensor]]):
     def _waveform(self, clip: int, number: int) -> npt.NDArray[np.float32]:
         random = np.random.default_rng((self._seed, number, _VOICE))
         waveform = self._cache.waveform(clip, int(random.integers(self._waveforms)))
-        return waveform if self._recordings is None else change_recording(waveform, random, self._recordings)
+        if self._recordings is None:
+            return waveform
+        generator = torch.Generator().manual_seed(int(random.integers(2**32)))
+        return change_recordings(torch.from_numpy(waveform[None]), self._recordings, generator)[0].numpy()

@@ -1,14 +1,16 @@
-"""Changes to log-mel spectrograms that leave an emotion what it is, for whole batches at a time."""
+"""Spectrograms in batches, on whatever device they are, and changes to them that leave an emotion what it is."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from preprocessing.contract import MEL_BINS, MEL_FRAMES
+from preprocessing.contract import DECIBEL_FLOOR, FFT_SIZE, HOP_LENGTH, MEL_BINS, MEL_FRAMES, POWER_MINIMUM
+from preprocessing.log_mel import mel_filters
 
 
 @dataclass(frozen=True)
@@ -42,12 +44,12 @@ def change_spectrograms(log_mel: Tensor, changes: SpectrogramChanges) -> Tensor:
     Returns:
         The same shape; what moves in from outside is silence, -1.
     """
-    count = len(log_mel)
-    transform = torch.zeros(count, 2, 3)
-    transform[:, 0, 0] = 1 + changes.stretch * _uniform(count)
-    transform[:, 0, 2] = 2 * changes.shift / MEL_FRAMES * _uniform(count)
+    count, device = len(log_mel), log_mel.device
+    transform = torch.zeros(count, 2, 3, device=device)
+    transform[:, 0, 0] = 1 + changes.stretch * _uniform(count, device)
+    transform[:, 0, 2] = 2 * changes.shift / MEL_FRAMES * _uniform(count, device)
     transform[:, 1, 1] = 1
-    transform[:, 1, 2] = 2 * changes.mel_shift / MEL_BINS * _uniform(count)
+    transform[:, 1, 2] = 2 * changes.mel_shift / MEL_BINS * _uniform(count, device)
     grid = functional.affine_grid(transform, [count, 1, MEL_BINS, MEL_FRAMES], align_corners=False)
     # Samples outside count as 0, so that silence is moved to 0 meanwhile.
     moved = functional.grid_sample(log_mel[:, None] + 1, grid, align_corners=False)[:, 0] - 1
@@ -59,13 +61,72 @@ def _mask(log_mel: Tensor, longest: int, axis: int) -> Tensor:
     """Silence a random stretch of each spectrogram."""
     if not longest:
         return log_mel
-    count, size = len(log_mel), log_mel.shape[axis]
-    length = torch.randint(0, longest + 1, (count, 1))
-    begin = (torch.rand(count, 1) * (size - length)).long()
-    place = torch.arange(size)
+    count, size, device = len(log_mel), log_mel.shape[axis], log_mel.device
+    length = torch.randint(0, longest + 1, (count, 1), device=device)
+    begin = (torch.rand(count, 1, device=device) * (size - length)).long()
+    place = torch.arange(size, device=device)
     hidden = (place >= begin) & (place < begin + length)
     return log_mel.masked_fill(hidden.unsqueeze(3 - axis), -1.0)
 
 
-def _uniform(count: int) -> Tensor:
-    return 2 * torch.rand(count) - 1
+@dataclass(frozen=True)
+class SpeechChanges:
+    """How much a voice is changed at most, before its mel filters, where pitch and speed are what they are called.
+
+    Attributes:
+        pitch: Logarithm of the factor by which all frequencies are multiplied, fundamental and formants alike, as of
+            a smaller or larger speaker; 0.1 is 1.7 semitones.
+        tempo: Logarithm of the factor by which speech is slower or faster, at the same pitch.
+        shift: Frames by which it moves in time, either way.
+    """
+
+    pitch: float = 0.1
+    tempo: float = 0.1
+    shift: float = 10.0
+
+
+def changed_log_mel(waveforms: Tensor, changes: SpeechChanges) -> Tensor:
+    """Log-mel spectrograms of voices, each changed in pitch, tempo and time by random amounts of its own.
+
+    Args:
+        waveforms: float32 [B, 48000], mono at 16 kHz.
+        changes: How much.
+
+    Returns:
+        float32 [B, 64, 188] in [-1, 1]; what moves in from outside is silence.
+    """
+    power = power_spectrogram(waveforms)
+    count, device = len(power), power.device
+    pitch = torch.exp(changes.pitch * _uniform(count, device))
+    transform = torch.zeros(count, 2, 3, device=device)
+    transform[:, 0, 0] = torch.exp(changes.tempo * _uniform(count, device))
+    transform[:, 0, 2] = 2 * changes.shift / MEL_FRAMES * _uniform(count, device)
+    # Frequency 0 lies at -1 and stays there.
+    transform[:, 1, 1], transform[:, 1, 2] = pitch, pitch - 1
+    grid = functional.affine_grid(transform, [count, 1, *power.shape[1:]], align_corners=True)
+    return scaled_log_mel(functional.grid_sample(power[:, None], grid, align_corners=True)[:, 0])
+
+
+def power_spectrogram(waveforms: Tensor) -> Tensor:
+    """Power [B, 513, 188] of waveforms float32 [B, 48000], as `preprocessing.log_mel` computes it."""
+    window = torch.hann_window(FFT_SIZE, device=waveforms.device)
+    spectrum = torch.stft(
+        waveforms, FFT_SIZE, HOP_LENGTH, window=window, center=True, pad_mode="constant", return_complex=True
+    )
+    return spectrum.real.square() + spectrum.imag.square()
+
+
+def scaled_log_mel(power: Tensor) -> Tensor:
+    """float32 [B, 64, 188] in [-1, 1] of power [B, 513, 188], as `preprocessing.log_mel.log_mel` scales it."""
+    decibels = 10 * torch.log10((_filters(power.device) @ power).clamp(min=POWER_MINIMUM))
+    decibels = decibels - decibels.amax(dim=(1, 2), keepdim=True)
+    return decibels.clamp(min=-DECIBEL_FLOOR) / (DECIBEL_FLOOR / 2) + 1
+
+
+@cache
+def _filters(device: torch.device) -> Tensor:
+    return torch.from_numpy(mel_filters()).float().to(device)
+
+
+def _uniform(count: int, device: torch.device) -> Tensor:
+    return 2 * torch.rand(count, device=device) - 1
