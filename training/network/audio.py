@@ -21,7 +21,8 @@ _POOLED: Final = (4, 2)
 
 
 class AudioBranch(nn.Module):
-    """Four pairs of convolutions, the first three followed by a max-pool, an average pool and a linear layer;
+    """Four pairs of convolutions, the first three followed by a max-pool, an average pool and a linear layer.
+
     713,504 parameters.
     """
 
