@@ -16,7 +16,8 @@ from benchmarks.measuring import interleaved
 from benchmarks.models import committed_model
 from benchmarks.results import FOLDER
 from benchmarks.stages import bare_decode, run, session
-from benchmarks.workloads import upload
+from benchmarks.workloads import RECORDING, upload
+from benchmarks.workloads import clip as workload
 from loadtest.servers import ROOT, ours, running
 from preprocessing.clip import read_clip
 
@@ -43,6 +44,11 @@ class Guarded:
     def ratio(self) -> float:
         """How many times the floor a prediction costs."""
         return self.server / self.floor
+
+
+def measure_recording() -> dict[str, float]:
+    """`measure` of the recording, as figures to keep."""
+    return vars(measure(workload(RECORDING)))
 
 
 def measure(clip: bytes, *, predictor: str = "onnxruntime", **settings: str) -> Guarded:

@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
 import subprocess
 import sys
 from datetime import UTC, datetime
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import psutil
 
-_PACKAGES = ("numpy", "av", "opencv-python-headless", "onnxruntime", "fastapi", "uvicorn", "tritonclient", "torch")
+_PACKAGES = (
+    "numpy",
+    "av",
+    "opencv-python-headless",
+    "onnxruntime",
+    "onnxruntime-gpu",
+    "fastapi",
+    "uvicorn",
+    "tritonclient",
+    "torch",
+)
 
 
 def describe() -> dict[str, str]:
@@ -23,10 +34,19 @@ def describe() -> dict[str, str]:
         "memory": f"{psutil.virtual_memory().total / 2**30:.0f} GiB",
         "system": f"{platform.system()} {platform.release()}, glibc {platform.libc_ver()[1]}",
         "Python": sys.version.split()[0],
-        "packages": ", ".join(f"{name} {version(name)}" for name in _PACKAGES),
+        "packages": ", ".join(_packages()),
         "Triton": "2.51.0 (nvidia-pytriton 0.7.0)",
         "commit": _commit(),
     }
+
+
+def _packages() -> list[str]:
+    """Names and versions of packages that are installed; a machine that measures the model alone has few."""
+    found = []
+    for name in _PACKAGES:
+        with contextlib.suppress(PackageNotFoundError):
+            found.append(f"{name} {version(name)}")
+    return found
 
 
 def _processor() -> str:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks import results, workloads
+from benchmarks import gpu_report, results, workloads
 from benchmarks.guard import LIMIT
 from benchmarks.stages import floor_milliseconds
+from benchmarks.tables import table
 from loadtest.servers import ROOT
 
 PATH = ROOT / "docs" / "PERFORMANCE.md"
@@ -19,11 +20,6 @@ Written by `make bench` (`python -m benchmarks`) from measurements; nothing here
 session and take turns, figures are medians over the rounds, and CPU time stands beside wall time: it is what a machine
 can sell, and what neighbours disturb least. The load driver shares the machine's cores with the servers; what it takes
 is counted as *driver*. See [loadtest](LOADTEST.md) for load tests with objectives.
-"""
-GPU = """## On a GPU
-
-**Not measured.** No accelerator was at hand. `k8s/overlays/gpu` serves the same models; batches of 1 to 64 in FP32,
-FP16 and INT8 are to be measured before anybody plans with it.
 """
 SWEEP = """## Batching, instances and threads of Triton
 
@@ -48,28 +44,22 @@ def write(path: Path = PATH) -> Path:
         if found is None:
             parts.append(f"## {piece.capitalize()}\n\n**Not measured yet**: `python -m benchmarks {piece}`.\n")
             continue
-        note = f"`{found['command']}`, {found['machine']['date']}, commit {found['machine']['commit']}"
-        parts.append(f"{section(found['figures']).rstrip()}\n\n_{note}_\n")
+        parts.append(_noted(section(found["figures"]), found))
     if (ROOT / "docs" / "EXPORT.md").is_file():
         parts.append(SWEEP)
-    parts.append(GPU)
+    found = results.load("gpu")
+    if found is None:
+        parts.append(gpu_report.NOT_MEASURED)
+    else:
+        parts.append(_noted(gpu_report.section(found["figures"], found["machine"]), found))
     path.write_text("\n".join(parts))
     return path
 
 
-def table(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
-    """A Markdown table; numbers are rounded to three digits that count."""
-    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
-    lines += ["| " + " | ".join(_cell(value) for value in row) + " |" for row in rows]
-    return "\n".join(lines)
-
-
-def _cell(value: Any) -> str:  # noqa: ANN401 (what a table holds)
-    if value is None:
-        return "–"
-    if isinstance(value, float):
-        return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
-    return str(value)
+def _noted(section: str, found: dict[str, Any]) -> str:
+    """A section with the command that gave its figures."""
+    note = f"`{found['command']}`, {found['machine']['date']}, commit {found['machine']['commit']}"
+    return f"{section.rstrip()}\n\n_{note}_\n"
 
 
 def _machine() -> str:

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, ClassVar
 
 from benchmarks.machine import describe
 from loadtest.servers import ROOT
+from preprocessing.errors import EmotionError
 
 FOLDER = ROOT / "runs" / "benchmarks"
+
+
+class NotMeasurableError(EmotionError):
+    """A piece needs what this machine has not; what was measured before stays."""
+
+    code: ClassVar[str] = "not_measurable"
 
 
 def save(piece: str, figures: dict[str, Any], command: str) -> None:
