@@ -138,6 +138,7 @@ def compare(
             nodes = placement(variant)
         except Exception as error:  # one variant that fails must not take the others' figures along
             figures["missing"][variant.name] = " ".join(str(error).split())[:300]
+            print(f"{variant.name} cannot be measured: {error}", flush=True)
             continue
         after = _memory_mb()
         sessions[variant.name] = session
@@ -146,6 +147,8 @@ def compare(
         is_known = before is not None and after is not None and variant.provider != CPU
         figures["memory_mb"][variant.name] = (after or 0.0) - (before or 0.0) if is_known else None
         figures["runs"][variant.name] = {}
+        # A machine that is lent for minutes may be gone before the last figure.
+        print(f"{variant.name}: {figures['agreement'][variant.name]}, nodes {nodes}", flush=True)
     on_device = [variant.name for variant in variants if variant.name in sessions and variant.provider != CPU]
     for batch in batches:
         inputs = random_inputs(batch, 0)
@@ -164,6 +167,7 @@ def compare(
                 "host_cpu_ms": 1000 * costs[f"{name} host"].cpu,
                 "bound_ms": None if bound_cost is None else 1000 * bound_cost.wall,
             }
+        print(f"batch of {batch}: { ({name: runs[str(batch)] for name, runs in figures['runs'].items()}) }", flush=True)
     figures["clips"] = sum(len(answers) for answers in expected)
     figures["rounds"] = rounds
     return figures
