@@ -18,7 +18,7 @@ from tests.export.conftest import Exported, calibration
 from training.network.pixels import ZERO_POINT
 
 RESNET18_CONVOLUTIONS = 20
-AUDIO_CONVOLUTIONS = 3
+AUDIO_CONVOLUTIONS = 8
 """Of the branch; cross-attention has one more over the spectrogram."""
 
 

@@ -60,8 +60,9 @@ class LateFusion(nn.Module):
 
     def forward(self, features: BranchFeatures) -> tuple[Tensor, Tensor | None]:
         """Return logits [B, 8] and no frame attention."""
-        weighted = self.weights[0] * features.video_logits + self.weights[1] * features.audio_logits
-        return weighted + self.bias, None
+        # Weights that enter a graph as they are can be read back out of it.
+        both = torch.stack((features.video_logits, features.audio_logits), dim=1)
+        return (self.weights * both).sum(dim=1) + self.bias, None
 
 
 class ConcatFusion(nn.Module):
