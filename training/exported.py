@@ -45,7 +45,7 @@ def read_exported(path: Path, example: dict[str, Tensor]) -> Checkpoint:
 
     Raises:
         ModelFileError: The file cannot be read, does not describe itself, or lacks a weight: exporting dissolves those
-            of the fusions `late` and `xattn`.
+            of the fusion `xattn`.
     """
     described = {entry.key: entry.value for entry in _read(path).metadata_props}
     missing = {"fusion", "temperatures", "crop", "training"} - described.keys()

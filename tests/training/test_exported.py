@@ -188,10 +188,12 @@ def test_a_whole_model_that_comes_back_answers_as_the_checkpoint_did(joined: tup
             torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-5)
 
 
-def test_a_fusion_that_exporting_dissolves_is_refused_by_what_is_gone(files: Files) -> None:
+def test_a_fusion_that_exporting_dissolves_is_refused_by_what_is_gone(tmp_path: Path) -> None:
+    network = draw_network("xattn")
+    export_onnx(Checkpoint(network.config, network.state_dict()), tmp_path / "fp32.onnx", git_commit="abc")
     clips = {name: torch.from_numpy(array) for name, array in random_inputs(2, (True, True), seed=1).items()}
-    with pytest.raises(ModelFileError, match=r"fp32\.onnx holds no fusion\.weights"):
-        read_exported(files.fp32, clips)
+    with pytest.raises(ModelFileError, match=r"fp32\.onnx holds no fusion\."):
+        read_exported(tmp_path / "fp32.onnx", clips)
 
 
 def test_a_model_that_does_not_describe_itself_is_refused(joined: tuple[Checkpoint, Path], tmp_path: Path) -> None:
