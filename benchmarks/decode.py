@@ -16,6 +16,7 @@ threads of the process: wall-clock time would reward burning a second core.
 from __future__ import annotations
 
 import argparse
+import asyncio
 import io
 import json
 import platform
@@ -177,21 +178,21 @@ def tried(data: bytes) -> dict[str, Callable[[], object]]:
     }
 
 
-def worker(data: bytes, rounds: int) -> dict[str, float]:
+async def worker(data: bytes, rounds: int) -> dict[str, float]:
     """Median wall-clock milliseconds of a worker's replacement, and of its first and tenth clip."""
     process = DecodeProcess(worker_context(), WorkerLimits(2**30, 60, 64, cores=1))
-    process.start(60)
+    await process.start(60)
     starts, firsts, tenths = [], [], []
     for _ in range(rounds):
         process.kill()
         begin = time.perf_counter()
-        process.start(60)
+        await process.start(60)
         starts.append(time.perf_counter() - begin)
         work = (perform, decode_clip, (data, "face", MediaLimits()), 1)
-        clips = [process.run(work, 60).seconds for _ in range(10)]
+        clips = [(await process.run(work)).seconds for _ in range(10)]
         firsts.append(clips[0])
         tenths.append(clips[9])
-    process.stop()
+    await process.stop()
     names = {"replacement": starts, "first_clip": firsts, "tenth_clip": tenths}
     return {name: round(1000 * statistics.median(values), 1) for name, values in names.items()}
 
@@ -270,7 +271,7 @@ def main() -> None:
         | {name: version(name) for name in ("av", "opencv-python-headless", "numpy", "librosa")},
         "unit": "CPU milliseconds of all threads, median",
         "clips": rows,
-        "worker_milliseconds": worker((arguments.folder / CLIPS[1]).read_bytes(), arguments.rounds),
+        "worker_milliseconds": asyncio.run(worker((arguments.folder / CLIPS[1]).read_bytes(), arguments.rounds)),
     }
     if arguments.json:
         arguments.json.write_text(json.dumps(report, indent=2) + "\n")

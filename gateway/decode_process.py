@@ -1,20 +1,21 @@
-"""One process that decodes, with a pipe of its own.
+"""One process that decodes, with a connection of its own.
 
 Nothing is shared between two of them, no queue and no lock: whatever happens to one, at whatever moment, is seen as
-the end of its pipe and concerns nobody else. Pools of libraries share a channel, and a worker that is killed while it
-holds the channel's lock delays all the others.
+the end of its connection and concerns nobody else. Pools of libraries share a channel, and a worker that is killed
+while it holds the channel's lock delays all the others.
 """
 
 from __future__ import annotations
 
+import asyncio
 import multiprocessing
+import socket
 import sys
-import threading
-from multiprocessing.connection import Connection, Pipe
 from multiprocessing.context import BaseContext
 from multiprocessing.process import BaseProcess
 from typing import Any
 
+from gateway.decode_connection import WorkerConnection
 from gateway.decode_worker import Failed, Performed, Work, WorkerLimits, serve
 
 _END_SECONDS = 5.0
@@ -46,10 +47,10 @@ def worker_context() -> BaseContext:
 
 
 class DecodeProcess:
-    """A worker process and this side of its pipe. All methods but `kill` block, and wait for each other.
+    """A worker process. It is started and ended by a thread, since that blocks; work goes to it from the event loop.
 
     Attributes:
-        finished: Tasks that this process has finished since it started.
+        given: How many pieces of work the process was given since it started.
     """
 
     def __init__(self, context: BaseContext, limits: WorkerLimits) -> None:
@@ -61,17 +62,21 @@ class DecodeProcess:
         """
         self._context = context
         self._limits = limits
-        self._lock = threading.Lock()
         self._process: BaseProcess | None = None
-        self._pipe: Connection
-        self.finished = 0
+        self._connection: WorkerConnection | None = None
+        self.given = 0
 
     @property
     def alive(self) -> bool:
-        """Whether the process runs."""
-        return self._process is not None and self._process.is_alive()
+        """Whether the process was started and not seen to end."""
+        return self._connection is not None and self._connection.is_open
 
-    def start(self, timeout: float) -> None:
+    @property
+    def busy(self) -> bool:
+        """Whether the process works, be it for nobody any more."""
+        return self._connection is not None and self._connection.busy
+
+    async def start(self, timeout: float) -> None:
         """Start the process, in place of the one before, and wait until it is warm.
 
         Args:
@@ -79,79 +84,94 @@ class DecodeProcess:
 
         Raises:
             WorkerGoneError: It ended.
-            TimeoutError: It is not warm in time.
+            TimeoutError: It is not warm in time; it was ended.
         """
-        with self._lock:
-            self._end()
-            self._pipe, theirs = Pipe()
-            self._process = self._context.Process(  # type: ignore[attr-defined]
-                target=serve, args=(theirs, self._limits), name="decode", daemon=True
-            )
-            self._process.start()
-            theirs.close()
-            self.finished = 0
-            self._receive(timeout)
+        await self.stop()
+        self._process, ours = await asyncio.to_thread(_spawn, self._context, self._limits)
+        _, self._connection = await asyncio.get_running_loop().create_connection(WorkerConnection, sock=ours)
+        self.given = 0
+        try:
+            async with asyncio.timeout(timeout):
+                await self._connection.answer()
+        except TimeoutError:
+            await self.stop()
+            raise
+        except EOFError:
+            raise WorkerGoneError from None
 
-    def run(self, work: Work, timeout: float) -> Performed[Any]:
-        """Let the process do something.
+    async def run(self, work: Work) -> Performed[Any]:
+        """Let the process do something. One that is cancelled leaves the process at work: see `settle`.
 
         Args:
             work: How, what, and with which arguments.
-            timeout: Longest time for that, in seconds.
 
         Raises:
-            TimeoutError: It took longer; the process was killed, unless the task itself gave up.
             WorkerGoneError: The process had ended before.
             WorkerExitedError: The process ended meanwhile.
             Exception: What the task raised.
         """
-        with self._lock:
-            try:
-                self._pipe.send(work)
-                self._receive(timeout)  # from now on, its end is the work's doing
-            except TimeoutError:
-                raise
-            except (WorkerGoneError, OSError) as error:
-                self._end()
-                raise WorkerGoneError from error
-            try:
-                outcome = self._receive(timeout)
-            except WorkerGoneError:
-                raise WorkerExitedError(self._exit_code()) from None
-            self.finished += 1
+        connection = self._connection
+        if connection is None or not connection.is_open:
+            raise WorkerGoneError
+        self.given += 1
+        connection.send(work)
+        try:
+            outcome = await connection.answer()
+        except EOFError:
+            if connection.taken:
+                raise WorkerExitedError(await self._exit_code()) from None
+            raise WorkerGoneError from None
         if isinstance(outcome, Failed):
             raise outcome.error
         assert isinstance(outcome, Performed)  # noqa: S101 (for the type checker)
         return outcome
 
+    async def settle(self, grace: float) -> None:
+        """Let the process finish what nobody waits for any more; end it if that takes longer.
+
+        Args:
+            grace: How much longer it may take, in seconds.
+        """
+        if self._connection is None or not self._connection.busy:
+            return
+        try:
+            async with asyncio.timeout(grace):
+                await self._connection.answer()
+        except (TimeoutError, EOFError):
+            self.kill()
+
     def kill(self) -> None:
         """End the process at once, whatever it does and whoever waits for it."""
-        process = self._process
-        if process is not None:
-            process.kill()
-
-    def stop(self) -> None:
-        """End the process, if there is one, and wait for that."""
-        with self._lock:
-            self._end()
-
-    def _end(self) -> None:
         if self._process is not None:
             self._process.kill()
-            self._process.join(_END_SECONDS)
-            self._process = None
-            self._pipe.close()
+        if self._connection is not None:
+            self._connection.close()
 
-    def _receive(self, timeout: float) -> object:
-        try:
-            if self._pipe.poll(timeout):
-                return self._pipe.recv()
-        except (EOFError, OSError) as error:
-            raise WorkerGoneError from error
-        self._end()
-        raise TimeoutError
+    async def stop(self) -> None:
+        """End the process, if there is one, and wait for that."""
+        self.kill()
+        if self._process is not None:
+            await self._exit_code()
+            self._process = self._connection = None
 
-    def _exit_code(self) -> int:
+    async def _exit_code(self) -> int:
+        """The exit code of the process, which has ended or is about to."""
         assert self._process is not None  # noqa: S101 (for the type checker)
-        self._process.join(_END_SECONDS)
-        return self._process.exitcode or 0
+        process = self._process
+        await asyncio.to_thread(process.join, _END_SECONDS)
+        return process.exitcode or 0
+
+
+def _spawn(context: BaseContext, limits: WorkerLimits) -> tuple[BaseProcess, socket.socket]:
+    """Start a process; returns it and this end of its socket."""
+    ours, theirs = socket.socketpair()
+    with theirs:
+        try:
+            process: BaseProcess = context.Process(  # type: ignore[attr-defined]
+                target=serve, args=(theirs, limits), name="decode", daemon=True
+            )
+            process.start()
+        except BaseException:
+            ours.close()
+            raise
+    return process, ours

@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import io
 import math
+import pickle
 import signal
+import socket
+import struct
 import sys
 import time
 import traceback
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
-from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 import av
 import cv2
@@ -90,38 +93,52 @@ Perform = Callable[[Task[Any], tuple[Any, ...], int], Performed[Any]]
 Work = tuple[Perform, Task[Any], tuple[Any, ...], int]
 """How, what, with which arguments, and on how many cores."""
 
+LENGTH: Final = struct.Struct("!Q")
+"""What comes before each pickle that leaves a worker: its length in bytes."""
+
+READY: Final = "ready"
+"""What a worker says once, when it is warm."""
+
+TAKEN: Final = "taken"
+"""What a worker says before each task: from now on, its end is the task's doing."""
+
 _limits: list[WorkerLimits] = []
 
 
-def serve(pipe: Connection, limits: WorkerLimits) -> None:
-    """Run tasks, one after the other, until the other end of the pipe is closed: the whole life of a worker.
+def serve(connection: socket.socket, limits: WorkerLimits) -> None:
+    """Run tasks, one after the other, until the other end of the connection is closed: the whole life of a worker.
 
     Args:
-        pipe: Where work comes from and results go to.
+        connection: Where work comes from and results go to.
         limits: What the worker may use.
-
-    A worker says once that it is warm, and before each task that it has taken it: from then on, its end is the
-    task's doing.
     """
     # A worker that hangs inside a codec never returns to Python, so that only the default action ends it at once.
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to all; the gateway ends its workers itself.
     start_worker(limits)
-    pipe.send("ready")
-    while True:
-        try:
-            how, task, args, cores = pipe.recv()
-        except (EOFError, OSError):
-            return
-        pipe.send("taken")
-        try:
-            outcome: Performed[Any] | Failed = how(task, args, cores)
-        except Exception as error:
-            error.add_note(traceback.format_exc())
-            outcome = Failed(error.with_traceback(None))
-        del how, task, args  # Nothing of an upload outlives its answer.
-        pipe.send(outcome)
-        del outcome
+    with connection.makefile("rb") as incoming, suppress(EOFError, OSError, pickle.UnpicklingError):  # It was closed.
+        _send(connection, READY)
+        while True:
+            how, task, args, cores = pickle.load(incoming)  # noqa: S301 (from the gateway)
+            _send(connection, TAKEN)
+            try:
+                outcome: Performed[Any] | Failed = how(task, args, cores)
+            except Exception as error:
+                error.add_note(traceback.format_exc())
+                outcome = Failed(error.with_traceback(None))
+            del how, task, args  # Nothing of an upload outlives its answer.
+            _send(connection, outcome)
+            del outcome
+
+
+def _send(connection: socket.socket, message: object) -> None:
+    """Send a pickle and its length in one piece, so that the other side wakes up once."""
+    frame = io.BytesIO()
+    frame.write(bytes(LENGTH.size))
+    pickle.dump(message, frame, protocol=pickle.HIGHEST_PROTOCOL)
+    with frame.getbuffer() as data:
+        LENGTH.pack_into(data, 0, len(data) - LENGTH.size)
+        connection.sendall(data)
 
 
 def start_worker(limits: WorkerLimits) -> None:

@@ -1,6 +1,6 @@
 """The pool of processes that decode: a clip that crashes, hangs or hoards costs its own request and nothing else.
 
-Each worker has a pipe of its own and is forked from a server process that has used the codecs already, so that a
+Each worker has a connection of its own and is forked from a server process that has used the codecs already, so that a
 lost worker is replaced in well under a second, and its first clip is no slower than its tenth.
 """
 
@@ -11,7 +11,6 @@ import logging
 import signal
 import sys
 import time
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
@@ -83,7 +82,7 @@ class DecodePool:
         self._workers = [DecodeProcess(context, limits) for _ in range(settings.decode_workers)]
         self._idle: asyncio.LifoQueue[DecodeProcess] = asyncio.LifoQueue()
         self._reviving: set[asyncio.Task[None]] = set()
-        self._threads = ThreadPoolExecutor(settings.decode_workers, "decode")
+        self._stopping = False
         self.capacity = settings.decode_workers + settings.decode_queue
         self.admitted = 0
 
@@ -94,8 +93,7 @@ class DecodePool:
             DecodeWorkerLostError: They did not start in time.
         """
         timeout = self._settings.decode_start_timeout
-        begun = [self._in_thread(worker.start, timeout) for worker in self._workers]
-        outcomes = await asyncio.gather(*begun, return_exceptions=True)
+        outcomes = await asyncio.gather(*(worker.start(timeout) for worker in self._workers), return_exceptions=True)
         started = [outcome for outcome in outcomes if outcome is None]
         if len(started) < len(self._workers):
             await self.stop()
@@ -107,12 +105,11 @@ class DecodePool:
 
     async def stop(self) -> None:
         """End all workers."""
-        for task in self._reviving:
-            task.cancel()
+        self._stopping = True
         for worker in self._workers:
             worker.kill()
-        await asyncio.gather(*(self._in_thread(worker.stop) for worker in self._workers))
-        self._threads.shutdown()
+        await asyncio.gather(*self._reviving, return_exceptions=True)
+        await asyncio.gather(*(worker.stop() for worker in self._workers))
 
     def check_capacity(self) -> None:
         """Refuse early what `run` would refuse.
@@ -181,46 +178,41 @@ class DecodePool:
     async def _run_in(self, worker: DecodeProcess, work: Work, deadline: Deadline, timeout: float) -> Performed[Any]:
         """Run work in a worker, and see to it that the worker, or another in its place, becomes idle again."""
         limit = deadline.within(timeout)
-        # Tasks notice a deadline by themselves, so that their process need not be killed for it.
-        grace = _GRACE if limit is deadline else 0.0
-        running = self._in_thread(worker.run, work, limit.remaining() + grace)
         try:
-            done: Performed[Any] = await asyncio.shield(running)
+            async with asyncio.timeout(limit.remaining()):
+                return await worker.run(work)
         except TimeoutError:
-            if limit is deadline:
+            if limit is deadline:  # Tasks notice it by themselves: their process need not be killed for it.
                 raise
+            worker.kill()
             raise DecodeTimeoutError(
                 f"The clip was not decoded within {timeout:g} s, the limit for one clip."
             ) from None
         finally:
-            if running.done() and self._can_go_on(worker):
+            if not worker.busy and self._can_go_on(worker):
                 self._idle.put_nowait(worker)
-            else:
-                reviving = asyncio.create_task(self._revive(worker, running))
+            elif not self._stopping:
+                reviving = asyncio.create_task(self._revive(worker))
                 self._reviving.add(reviving)
                 reviving.add_done_callback(self._reviving.discard)
-        return done
 
     def _cores_for_one(self) -> int:
         """Cores for one of the clips that are there now: all for a lone one, one each on a busy machine."""
         return max(1, self._settings.decode_cores // self.admitted)
 
     def _can_go_on(self, worker: DecodeProcess) -> bool:
-        return worker.alive and worker.finished < self._settings.decode_recycle_after
+        return worker.alive and worker.given < self._settings.decode_recycle_after
 
-    async def _revive(self, worker: DecodeProcess, running: asyncio.Future[Any]) -> None:
+    async def _revive(self, worker: DecodeProcess) -> None:
         """End the work that nobody waits for, and start a fresh process in place of one that ended or did its share."""
-        await asyncio.wait([running], timeout=_GRACE)
-        if not running.done():
-            worker.kill()
-        await asyncio.gather(running, return_exceptions=True)
+        await worker.settle(_GRACE)
         if self._can_go_on(worker):
             self._idle.put_nowait(worker)
             return
         pause = 0.01
-        while True:
+        while not self._stopping:
             try:
-                await self._in_thread(worker.start, self._settings.decode_start_timeout)
+                await worker.start(self._settings.decode_start_timeout)
             except (WorkerGoneError, OSError):
                 logger.exception("a process that decodes could not be started; trying again")
                 await asyncio.sleep(pause)
@@ -228,9 +220,6 @@ class DecodePool:
             else:
                 self._idle.put_nowait(worker)
                 return
-
-    def _in_thread(self, function: Any, *args: Any) -> asyncio.Future[Any]:  # noqa: ANN401 (as run_in_executor)
-        return asyncio.get_running_loop().run_in_executor(self._threads, function, *args)
 
     def _explain_exit(self, code: int) -> EmotionError:
         """The error for a worker that ended with a clip."""
