@@ -15,12 +15,17 @@ _header = APIKeyHeader(name="X-API-Key", auto_error=False, description="Asked fo
 _bearer = HTTPBearer(auto_error=False, description="The same key, as a bearer token.")
 
 
-async def _caller(
-    request: Request,
-    header: Annotated[str | None, Security(_header)],
-    bearer: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)],
-) -> str:
+KeyHeader = Annotated[str | None, Security(_header)]
+BearerToken = Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)]
+
+
+async def identify(request: Request, header: KeyHeader, bearer: BearerToken) -> str:
     """The name of the caller's key.
+
+    Args:
+        request: The request, of which the address counts, too.
+        header: The key in a header of its own, where it is there.
+        bearer: The key as a bearer token, where it is there.
 
     Raises:
         UnauthorizedError: The server asks for a key, and there is none or a wrong one.
@@ -42,4 +47,4 @@ async def _caller(
     return name
 
 
-Caller = Annotated[str, Depends(_caller)]
+Caller = Annotated[str, Depends(identify)]

@@ -46,6 +46,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._body_is_open = False
         self._closes_after_body = False
         self._is_refused = False
+        self._held = b""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A client has connected, and should ask something."""
@@ -93,8 +94,28 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._closes_after_body:
             self.transport.close()
 
+    def write(self, data: bytes) -> None:
+        """Write with what follows at once, if anything does: uvicorn writes the head of an answer and its body apart.
+
+        Each write takes a system call and wakes the client up. A second piece takes the held one with it, so that
+        no more than one is ever held, and uvicorn's flow control works as before.
+        """
+        if self._held:
+            self._held += data
+            self.write_held()
+        else:
+            self._held = data
+            self.loop.call_soon(self.write_held)
+
+    def write_held(self) -> None:
+        """Write what is held, if anything is."""
+        held, self._held = self._held, b""
+        if held:
+            self.transport.write(held)
+
     def close_gently(self) -> None:
         """Close after the body: closing with bytes unread would reset the connection, and the answer would be lost."""
+        self.write_held()
         if self._body_is_open:
             self._closes_after_body = True
         else:
@@ -102,6 +123,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         """Where the answer came before the end of the body, listen on for a while only."""
+        self.write_held()
         super().on_response_complete()
         if self._body_is_open:
             self._arm()
@@ -148,7 +170,7 @@ class BoundedProtocol(HttpToolsProtocol):
             f"HTTP/1.1 {policy.status} {HTTPStatus(policy.status).phrase}\r\nContent-Type: application/json\r\n"
             f"Content-Length: {len(body)}\r\nX-Request-ID: {request_id}\r\nConnection: close\r\n\r\n"
         )
-        self.transport.write(head.encode() + body)
+        self.write(head.encode() + body)
         self._arm()
         self._head_bytes = 0
         self.close_gently()
@@ -161,7 +183,7 @@ class _GentleTransport:
         self._protocol = protocol
 
     def write(self, data: bytes) -> None:
-        self._protocol.transport.write(data)
+        self._protocol.write(data)
 
     def is_closing(self) -> bool:
         return self._protocol.transport.is_closing()

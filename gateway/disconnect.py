@@ -21,19 +21,21 @@ async def run_while_connected(request: Request, work: Awaitable[Result]) -> Resu
     Raises:
         ClientDisconnect: The client went first.
     """
-    working = asyncio.ensure_future(work)
-    watching = asyncio.ensure_future(_disconnected(request))
+    working = asyncio.current_task()
+    assert working is not None  # noqa: S101 (for the type checker)
+    watching = asyncio.create_task(_cancel_on_disconnect(request, working))
     try:
-        await asyncio.wait({working, watching}, return_when=asyncio.FIRST_COMPLETED)
-        if working.done():
-            return working.result()
-        raise ClientDisconnect
+        return await work
+    except asyncio.CancelledError:
+        if not watching.done():
+            raise
+        working.uncancel()
+        raise ClientDisconnect from None
     finally:
-        for task in (working, watching):
-            task.cancel()
-        await asyncio.wait({working, watching})
+        watching.cancel()
 
 
-async def _disconnected(request: Request) -> None:
+async def _cancel_on_disconnect(request: Request, working: asyncio.Task[object]) -> None:
     while (await request.receive())["type"] != "http.disconnect":
         pass
+    working.cancel()

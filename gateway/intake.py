@@ -9,12 +9,12 @@ from typing import Annotated, Final, Generic, TypeVar
 
 from fastapi import Depends, Query, Request
 
-from gateway.authentication import Caller
+from gateway.authentication import BearerToken, KeyHeader, identify
 from gateway.deadline import Deadline
 from gateway.disconnect import run_while_connected
 from gateway.logs import request_id_of_task
 from gateway.predictors import ModelChoice, ModelDescription
-from gateway.request_deadline import RequestDeadline, RequestDeadlineDependency
+from gateway.request_deadline import DeadlineSeconds, RequestDeadline
 from gateway.services import Services, services_of
 from gateway.settings import Settings
 
@@ -107,9 +107,10 @@ class Admission:
 
 async def _admission(
     request: Request,
-    _: Caller,
-    deadline: RequestDeadlineDependency,
+    key: KeyHeader,
+    bearer: BearerToken,
     *,
+    seconds: DeadlineSeconds = None,
     model: Annotated[
         str | None,
         Query(
@@ -125,7 +126,10 @@ async def _admission(
         ),
     ] = None,
 ) -> Admission:
-    return Admission(request, services_of(request), ModelChoice(model, version), deadline)
+    services = services_of(request)
+    deadline = RequestDeadline.from_now(services.settings, seconds)
+    await identify(request, key, bearer)
+    return Admission(request, services, ModelChoice(model, version), deadline)
 
 
 AdmissionDependency = Annotated[Admission, Depends(_admission)]

@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Annotated, Final
 
-from fastapi import Depends, Header, Request
+from fastapi import Header
 
 from gateway.deadline import Deadline
-from gateway.services import services_of
 from gateway.settings import Settings
 
 DEADLINE_HEADER: Final = "X-Deadline-Seconds"
@@ -25,6 +24,16 @@ class RequestDeadline:
 
     settings: Settings
     asked: Deadline | None
+
+    @classmethod
+    def from_now(cls, settings: Settings, seconds: float | None) -> RequestDeadline:
+        """The limits of a request whose head has arrived just now.
+
+        Args:
+            settings: The gateway's settings.
+            seconds: What the client says; None where it says nothing.
+        """
+        return cls(settings, None if seconds is None else replace(Deadline.after(seconds), is_requests=True))
 
     def for_upload(self) -> Deadline:
         """When the body must be there; to be asked for before it is read."""
@@ -43,24 +52,15 @@ class RequestDeadline:
         return own if self.asked is None else min(own, self.asked, key=lambda deadline: deadline.expires)
 
 
-async def _request_deadline(
-    request: Request,
-    seconds: Annotated[
-        float | None,
-        Header(
-            alias=DEADLINE_HEADER,
-            gt=0,
-            allow_inf_nan=False,
-            description=(
-                "Seconds after which the answer is of no more use to the client, the upload included; all work for it "
-                "is given up then. The server's own limits hold beside it."
-            ),
+DeadlineSeconds = Annotated[
+    float | None,
+    Header(
+        alias=DEADLINE_HEADER,
+        gt=0,
+        allow_inf_nan=False,
+        description=(
+            "Seconds after which the answer is of no more use to the client, the upload included; all work for it "
+            "is given up then. The server's own limits hold beside it."
         ),
-    ] = None,
-) -> RequestDeadline:
-    return RequestDeadline(
-        services_of(request).settings, None if seconds is None else replace(Deadline.after(seconds), is_requests=True)
-    )
-
-
-RequestDeadlineDependency = Annotated[RequestDeadline, Depends(_request_deadline)]
+    ),
+]
