@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -35,7 +34,7 @@ def clip_prediction(clip: Clip, prediction: Prediction, row: int) -> ClipPredict
         model_version=prediction.model_version,
         modalities=modalities,
         missing=report.missing,
-        face=None if report.face is None else FaceSchema(**asdict(report.face)),
+        face=None if report.face is None else FaceSchema(**vars(report.face)),
         quality=QualitySchema.model_validate(report.quality.rounded()),
         video_probs=percentages(prediction.video_probabilities[row]) if modalities.video else None,
         audio_probs=percentages(prediction.audio_probabilities[row]) if modalities.audio else None,

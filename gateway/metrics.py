@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import cache
 
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
@@ -27,12 +28,13 @@ class Metrics:
         self._registry = CollectorRegistry()
         ProcessCollector(registry=self._registry)
         PlatformCollector(registry=self._registry)
-        self._requests = Counter(
+        requests = Counter(
             "emotion_requests",
             "Requests by route and status; 499 is a client that went.",
             ["method", "route", "status"],
             registry=self._registry,
         )
+        self._requests = cache(requests.labels)  # A request looks up many; each of these is there for good.
         self._errors = Counter("emotion_errors", "Error answers by code.", ["code"], registry=self._registry)
         self._explanations = Counter(
             "emotion_explanations",
@@ -40,13 +42,14 @@ class Metrics:
             ["outcome"],
             registry=self._registry,
         )
-        self._stages = Histogram(
+        stages = Histogram(
             "emotion_stage_seconds",
             "Time of a prediction by stage: upload, queue, decode (of it crop and mel), inference, total.",
             ["stage"],
             buckets=_SECONDS,
             registry=self._registry,
         )
+        self._stages = cache(stages.labels)
 
     def add_gauge(self, name: str, meaning: str, value: Callable[[], float]) -> None:
         """Add a number that is read whenever somebody asks.
@@ -67,7 +70,7 @@ class Metrics:
             status: HTTP status.
             code: Code of the error, where it was one.
         """
-        self._requests.labels(method, route, status).inc()
+        self._requests(method, route, status).inc()
         if code is not None:
             self._errors.labels(code).inc()
 
@@ -78,7 +81,7 @@ class Metrics:
     def observe_stages(self, seconds: Mapping[str, float]) -> None:
         """Take note of the stages of a prediction, in seconds."""
         for stage, value in seconds.items():
-            self._stages.labels(stage).observe(value)
+            self._stages(stage).observe(value)
 
     def exposition(self) -> bytes:
         """Everything in Prometheus' text format."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
 from typing import Final
 
@@ -48,9 +47,7 @@ class Quality:
 
     def rounded(self) -> dict[str, float | None]:
         """The parts by name, as answers give them."""
-        return {
-            name: None if value is None else round(value, _DECIMALS) for name, value in dataclasses.asdict(self).items()
-        }
+        return {name: None if value is None else round(value, _DECIMALS) for name, value in vars(self).items()}
 
 
 def measure(frames: npt.NDArray[np.uint8] | None, face: FaceBox | None, sound: Sound | None, length: float) -> Quality:
