@@ -45,7 +45,7 @@ def main() -> None:
         "requests": options.requests,
         "machine": platform.processor() or platform.machine(),
         "python": platform.python_version(),
-        "versions": {name: version(name) for name in ("uvicorn", "fastapi", "pebble", "grpcio")},
+        "versions": {name: version(name) for name in ("uvicorn", "uvloop", "fastapi", "grpcio")},
     }
     print(json.dumps(about | {"milliseconds": figures}, indent=2))
 

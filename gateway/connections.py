@@ -1,7 +1,7 @@
 """Connections that dawdle are closed: uvicorn itself waits for the head of a request for ever.
 
 What is slow inside a body is bounded where bodies are read; this is about everything around it. Its errors have the
-one shape of all others.
+one shape of all others. And the head and the body of an answer, which uvicorn writes apart, are written together.
 """
 
 from __future__ import annotations
