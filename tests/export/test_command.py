@@ -219,7 +219,7 @@ def test_inspecting_prints_contract_origin_sizes_outputs_and_operators(
 ) -> None:
     assert main(["inspect", str(exported.int8)]) == 0
     output = capsys.readouterr().out
-    for words in ("opset 18", "version 1, which this code has", "face", "probabilities FLOAT [batch, 8]", "24 Conv"):
+    for words in ("opset 18", "version 1, which this code has", "face", "probabilities FLOAT [batch, 8]", "29 Conv"):
         assert words in output
     assert '"accuracy": 0.125' in output
 
