@@ -15,6 +15,7 @@ from torch.nn import functional
 
 from preprocessing.contract import FRAME_SIZE, LABELS
 from training.averaging import AVERAGE_DECAY, move_average
+from training.data.augmentation import mix_pairs
 from training.data.fer2013 import LABEL_OF_CLASS, Faces
 from training.network import EmotionNetwork, NetworkConfig
 from training.precision import half_precision
@@ -38,7 +39,7 @@ class Recipe:
         later_rate: The same of later stages, and of a network that was trained before.
         weight_decay: SGD's.
         label_smoothing: Share of the target spread over all classes.
-        mixup: Both parameters of the beta distribution by which two faces are mixed.
+        mixup: Both parameters of the beta distribution by which two faces are mixed; 0 for none.
         average: Decay of the running average of weights, per step.
     """
 
@@ -230,10 +231,7 @@ class FaceTraining:
 
     def _loss(self, batch: Tensor, targets: Tensor) -> Tensor:
         """Cross-entropy over the classes of FER2013, of faces mixed in pairs."""
-        share = float(torch.distributions.Beta(self.recipe.mixup, self.recipe.mixup).sample())
-        partner = torch.randperm(len(batch), device=batch.device)
-        mixed = share * batch + (1 - share) * batch[partner]
-        targets = share * targets + (1 - share) * targets[partner]
+        mixed, targets = mix_pairs(batch, targets, self.recipe.mixup)
         with half_precision(batch.device):
             logits = self.model(mixed)
         return functional.cross_entropy(known(logits), targets)

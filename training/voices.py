@@ -16,6 +16,7 @@ from tqdm import tqdm
 from preprocessing.contract import LABELS
 from preprocessing.log_mel import log_mel
 from training.averaging import AVERAGE_DECAY, move_average
+from training.data.augmentation import mix_pairs
 from training.data.cache import Cache
 from training.data.recordings import RecordingChanges, change_recordings
 from training.data.spectrograms import SpeechChanges, changed_log_mel
@@ -153,7 +154,7 @@ def _fit(
         for spectrograms, wanted in zip(
             torch.split(changed, recipe.batch_size), torch.split(targets[order], recipe.batch_size), strict=True
         ):
-            mixed, mixed_targets = _mix(spectrograms, wanted, recipe.mixup)
+            mixed, mixed_targets = mix_pairs(spectrograms, wanted, recipe.mixup)
             with half_precision(device):
                 logits = model(mixed)
             loss = functional.cross_entropy(logits.float(), mixed_targets)
@@ -171,16 +172,6 @@ def _changed(waveforms: Tensor, recorded_share: float) -> Tensor:
         chosen = torch.rand(len(waveforms), 1, device=waveforms.device) < recorded_share
         waveforms = torch.where(chosen, change_recordings(waveforms, RecordingChanges()), waveforms)
     return changed_log_mel(waveforms, SpeechChanges())
-
-
-def _mix(spectrograms: Tensor, targets: Tensor, strength: float) -> tuple[Tensor, Tensor]:
-    """Mix each of a batch with another (mixup, Zhang et al. 2017, arXiv 1710.09412)."""
-    if not strength:
-        return spectrograms, targets
-    share = float(torch.distributions.Beta(strength, strength).sample())
-    partner = torch.randperm(len(targets), device=targets.device)
-    mixed = share * spectrograms + (1 - share) * spectrograms[partner]
-    return mixed, share * targets + (1 - share) * targets[partner]
 
 
 def class_weights(labels: Tensor) -> Tensor:

@@ -48,7 +48,7 @@ def make(fusion: FusionName, head: HeadName) -> EmotionNetwork:
     return network
 
 
-def test_branches_have_exactly_the_parameters_that_were_asked_for() -> None:
+def test_branches_have_exactly_the_parameters_that_they_say() -> None:
     assert parameters(AudioBranch()) == 713_504
     assert parameters(ResNet18()) == 11_176_512
 

@@ -78,6 +78,25 @@ def mix(
     return batch | {name: mixed(batch[name]) for name in names}, mixed(targets)
 
 
+def mix_pairs(inputs: Tensor, targets: Tensor, strength: float) -> tuple[Tensor, Tensor]:
+    """Mix each of a batch of one modality with another, all in the same share (mixup, as in `mix`).
+
+    Args:
+        inputs: float [B, ...].
+        targets: float [B, classes].
+        strength: Both parameters of the beta distribution of the share; 0 for none.
+
+    Returns:
+        Both, mixed.
+    """
+    if not strength:
+        return inputs, targets
+    share = float(torch.distributions.Beta(strength, strength).sample())
+    partner = torch.randperm(len(targets), device=targets.device)
+    mixed = share * inputs + (1 - share) * inputs[partner]
+    return mixed, share * targets + (1 - share) * targets[partner]
+
+
 def drop_modalities(present: Tensor, share: float = MODALITY_DROPOUT) -> Tensor:
     """Take video from some samples and audio from others; none that had both loses both.
 
