@@ -22,6 +22,7 @@ from training.data.augmentation import Augmentation
 from training.data.cache import Cache
 from training.data.samples import LABEL, ClipSamples
 from training.network import EmotionNetwork, NetworkOutput
+from training.precision import half_precision
 
 FRAME_FEATURES: Final = "frame_features"
 AUDIO_FEATURES: Final = "audio_features"
@@ -91,8 +92,8 @@ def kept_features(
         cache: Prepared data.
         index: Which of its clips.
         part: Which faces voices may get.
-        changed: Change pictures and sound before, as in training, but for the recording of voices: it teaches a
-            fusion to trust them less than is good for it.
+        changed: Change pictures and sound before, as in training, but for the recording of voices and the masks in
+            them: they teach a fusion to trust voices less than is good for it.
         views: Copies of each clip, each changed anew; those of one view lie together.
         seed: Seed of faces and changes.
         workers: Processes that read samples.
@@ -111,7 +112,7 @@ def kept_features(
     else:
         torch.manual_seed(seed)
         samples = ClipSamples(cache, index, part, seed=seed, copies=changed)
-        augmentation = Augmentation() if changed else None
+        augmentation = Augmentation(masks=False) if changed else None
         tensors = encode(network, samples, augmentation=augmentation, views=views, workers=workers, bfloat16=bfloat16)
         path.parent.mkdir(exist_ok=True)
         partial = path.with_suffix(f".{os.getpid()}")
@@ -155,7 +156,7 @@ def encode(
         views: How often each sample is encoded, each time changed anew.
         batch_size: Samples per pass.
         workers: Processes that read samples.
-        bfloat16: Compute in bfloat16, in about half the time, to three digits; the result is float32.
+        bfloat16: Compute in bfloat16 where that pays, in about half the time, to three digits; the result is float32.
 
     Returns:
         `frame_features`, `audio_features`, `log_mel`, `present` and `label` of views · N samples.
@@ -171,7 +172,7 @@ def encode(
             if augmentation is not None:
                 changed = augmentation(batch)
             log_mel = changed[LOG_MEL.name].to(device)
-            with torch.autocast(device.type, torch.bfloat16, enabled=bfloat16):
+            with half_precision(device, wanted=bfloat16):
                 frame_features = network.encode_video(changed[FRAMES.name].to(device))
                 audio_features = network.encode_audio(log_mel)
             encoded = {

@@ -56,6 +56,16 @@ def test_masks_silence_no_more_than_they_may() -> None:
     assert hidden_frames.min() == 0
 
 
+def test_sound_loses_no_part_to_a_mask_where_none_is_asked_for() -> None:
+    torch.manual_seed(0)
+    sound = spectrograms(20).clamp(min=-0.9)
+    frames = torch.zeros(20, 1, *FRAMES.shape[1:], dtype=torch.uint8)
+    inner = (slice(None), slice(8, -8), slice(30, -30))
+    for masks in (True, False):
+        changed = Augmentation(masks=masks)({FRAMES.name: frames, LOG_MEL.name: sound})[LOG_MEL.name]
+        assert bool((changed[inner] == -1).any()) is masks
+
+
 def test_modality_dropout_never_takes_the_last_modality() -> None:
     torch.manual_seed(0)
     present = torch.tensor([[True, True]] * 4000 + [[True, False]] * 50 + [[False, True]] * 50)

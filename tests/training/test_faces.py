@@ -21,7 +21,7 @@ from training.network import EmotionNetwork, NetworkConfig
 from training.pretrain_faces import main
 
 QUICK = Recipe(batch_size=14, learning_rate=0.02)
-STAGES = [Stage(32, 2), Stage(48, 2)]
+STAGES = [Stage(32, 2), Stage(40, 1)]
 
 
 @pytest.fixture(scope="module")
@@ -36,9 +36,9 @@ def training_of(stages: list[Stage], *, average: float = 0.5) -> FaceTraining:
 
 
 def test_faces_are_learned_and_the_average_is_what_is_validated(faces: Faces) -> None:
-    training = training_of([Stage(32, 14)])
+    training = training_of([Stage(32, 10)])
     results = list(training.epochs(faces, faces))
-    assert [result.epoch for result in results] == list(range(1, 15))
+    assert [result.epoch for result in results] == list(range(1, 11))
     assert results[-1].loss < 0.8 * results[0].loss
     assert results[-1].validation_accuracy == accuracy(training.average, faces, 32) > 0.5
 
@@ -60,7 +60,7 @@ def test_a_training_that_goes_on_ends_with_the_weights_of_an_uninterrupted_one(f
 
 def test_a_state_of_other_stages_is_refused(faces: Faces, tmp_path: Path) -> None:
     training_of(STAGES).save(tmp_path / "state.pt")
-    with pytest.raises(ValueError, match=r"\(32, 2\), \(48, 2\).*not \[\(48, 1\)\].*--output"):
+    with pytest.raises(ValueError, match=r"\(32, 2\), \(40, 1\).*not \[\(48, 1\)\].*--output"):
         training_of([Stage(48, 1)]).resume(tmp_path / "state.pt", faces)
 
 

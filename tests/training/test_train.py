@@ -123,7 +123,7 @@ def last_weights(output: Path) -> dict[str, torch.Tensor]:
 def test_a_resumed_run_ends_with_the_weights_of_an_uninterrupted_one(
     small_paired_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    options = ["--fusion", "gated", "--freeze_branches", "--views", "1", "--epochs", "2", "--precision", "bf16-mixed"]
+    options = ["--fusion", "gated", "--freeze_branches", "--views", "1", "--epochs", "2"]
     whole, halved = tmp_path / "whole.pt", tmp_path / "halved.pt"
     assert training.main([*command(small_paired_folder, whole, *options)]) == 0
 

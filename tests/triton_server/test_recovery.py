@@ -168,7 +168,8 @@ def test_requests_under_way_are_answered_before_a_stop(repository: Path) -> None
     )
     config.write_text(delayed)
     with (
-        serving(repository) as server,
+        # A probe waits in that queue, too.
+        serving(repository, probe_timeout_seconds=20.0) as server,
         grpc.InferenceServerClient(server.grpc_address) as client,
         ThreadPoolExecutor(1) as pool,
     ):

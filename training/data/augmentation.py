@@ -14,7 +14,7 @@ from training.data.spectrograms import SpectrogramChanges, change_spectrograms
 MODALITY_DROPOUT: Final = 0.15
 """Share of samples that lose their video, and as many others their audio."""
 
-_JOINT_CHANGES: Final = SpectrogramChanges(time_mask=20, mel_mask=6)
+_MASKED: Final = SpectrogramChanges(time_mask=20, mel_mask=6)
 
 
 class Augmentation:
@@ -23,7 +23,13 @@ class Augmentation:
     All frames of a clip are changed alike. The tint is for faces from grey pictures: those served are in colour.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, masks: bool = True) -> None:
+        """Choose changes.
+
+        Args:
+            masks: Silence a stretch of time and some mel bins of each spectrogram (SpecAugment).
+        """
+        self._sound = _MASKED if masks else SpectrogramChanges()
         self._pictures = augmentation.VideoSequential(
             augmentation.RandomHorizontalFlip(p=0.5),
             augmentation.RandomAffine(degrees=10.0, translate=(0.06, 0.06), scale=(0.9, 1.15), p=0.9),
@@ -38,7 +44,7 @@ class Augmentation:
         """Change pictures and sound of a batch; frames become float [B, 8, 112, 112, 3] in [0, 255]."""
         return batch | {
             FRAMES.name: self._frames(batch[FRAMES.name]),
-            LOG_MEL.name: change_spectrograms(batch[LOG_MEL.name], _JOINT_CHANGES),
+            LOG_MEL.name: change_spectrograms(batch[LOG_MEL.name], self._sound),
         }
 
     def _frames(self, frames: Tensor) -> Tensor:
