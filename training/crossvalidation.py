@@ -98,18 +98,19 @@ def variant_of(options: argparse.Namespace, config: NetworkConfig) -> argparse.N
     return changed
 
 
-def cross_validate(options: argparse.Namespace, cache: Cache) -> CrossValidation:
+def cross_validate(options: argparse.Namespace, cache: Cache, *, recordings: bool = False) -> CrossValidation:
     """Train and test in every fold.
 
     Args:
         options: As of `training.train`; a patience of 0 trains on all other folds, any other leaves one of them out to
             choose the epoch by.
         cache: Prepared data.
+        recordings: Measure voices that were recorded otherwise, too.
 
     Raises:
         LeakError: A branch that a fold starts from heard its tested actors.
     """
-    folds = [_fold(options, cache, fold) for fold in range(FOLDS)]
+    folds = [_fold(options, cache, fold, recordings=recordings) for fold in range(FOLDS)]
     raw = [fold.answers for fold in folds]
     actors = np.concatenate([fold.actors for fold in folds])
     sizes = [len(fold.actors) for fold in folds]
@@ -156,7 +157,9 @@ class _Fold:
     recordings: dict[str, float]
 
 
-def _fold(options: argparse.Namespace, cache: Cache, fold: int, name: str | None = None) -> _Fold:
+def _fold(
+    options: argparse.Namespace, cache: Cache, fold: int, name: str | None = None, *, recordings: bool = False
+) -> _Fold:
     """Train one fold's network, and test it."""
     own = copy.copy(options)
     own.split_mode = "stratified" if name == MIXED else "kfold"
@@ -166,8 +169,8 @@ def _fold(options: argparse.Namespace, cache: Cache, fold: int, name: str | None
         cache, own.split_mode, fold=fold, seed=own.seed, train_on_validation=own.early_stopping_patience == 0
     )
     network, parts = train_network(own, cache, split, states=False)
-    recordings = recall_when_recorded_otherwise(network, cache, split.test)
-    return _Fold(answer_all(network, parts["test"]), cache.actors[split.test], recordings)
+    found = recall_when_recorded_otherwise(network, cache, split.test) if recordings else {}
+    return _Fold(answer_all(network, parts["test"]), cache.actors[split.test], found)
 
 
 def _joined(parts: list[Answers], sizes: list[int]) -> Answers:

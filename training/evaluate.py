@@ -80,7 +80,7 @@ def over_folds(checkpoint: Checkpoint, cache: Cache, options: argparse.Namespace
     With `--calibrate`, the temperatures fitted to all of these are written into the checkpoint.
     """
     recipe = recipe_of(checkpoint, cache, options.init_from)
-    found = cross_validate(recipe, cache)
+    found = cross_validate(recipe, cache, recordings=True)
     found.report["mixed_unweighted_recall"] = mixed_recall(recipe, cache)
     _write(options.output, found.report, "out-of-fold, actors never trained on")
     if options.calibrate:

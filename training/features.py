@@ -27,6 +27,11 @@ from training.precision import half_precision
 FRAME_FEATURES: Final = "frame_features"
 AUDIO_FEATURES: Final = "audio_features"
 
+_CLIPS: Final = 16
+"""Clips per pass of the video branch."""
+_VOICES: Final = 64
+"""Voices per pass of the audio branch."""
+
 
 class FeatureSamples(Dataset[dict[str, Tensor]]):
     """Samples as `EmotionNetwork.fuse` takes them.
@@ -85,7 +90,7 @@ def kept_features(
     workers: int = 0,
     bfloat16: bool = False,
 ) -> dict[str, Tensor]:
-    """Features of clips of a cache, those of frames kept on disk below it for the next network with this video branch.
+    """Features of frames of a cache's clips, kept on disk below it for the next network with this video branch.
 
     Args:
         network: Whose branches compute them.
@@ -97,10 +102,10 @@ def kept_features(
         views: Copies of each clip, each changed anew; those of one view lie together.
         seed: Seed of faces and changes.
         workers: Processes that read samples.
-        bfloat16: As in `encode`.
+        bfloat16: Compute in bfloat16 where that pays, in about half the time, to three digits; the result is float32.
 
     Returns:
-        As `encode`, of views · N samples.
+        As `encode`, of views · N samples, but for the features of their sound: see `with_audio_features`.
     """
     digest = hashlib.sha256(cache.digest)
     for name, value in network.video.state_dict().items():
@@ -113,12 +118,13 @@ def kept_features(
         torch.manual_seed(seed)
         samples = ClipSamples(cache, index, part, seed=seed, copies=changed)
         augmentation = Augmentation(masks=False) if changed else None
-        tensors = encode(network, samples, augmentation=augmentation, views=views, workers=workers, bfloat16=bfloat16)
+        tensors = _encode_frames(
+            network, samples, augmentation=augmentation, views=views, workers=workers, bfloat16=bfloat16
+        )
         path.parent.mkdir(exist_ok=True)
         partial = path.with_suffix(f".{os.getpid()}")
         torch.save(tensors, partial)
         partial.replace(path)
-    tensors[AUDIO_FEATURES] = _encode_audio(network, tensors[LOG_MEL.name])
     return tensors
 
 
@@ -130,55 +136,52 @@ def select(tensors: dict[str, Tensor], index: npt.NDArray[np.int64], views: int 
 
 
 @torch.inference_mode()
-def _encode_audio(network: EmotionNetwork, log_mel: Tensor) -> Tensor:
+def with_audio_features(network: EmotionNetwork, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The same tensors and `audio_features`, by the network's audio branch; the network is set to evaluation mode."""
     network.eval()
     device = next(network.parameters()).device
-    return torch.cat([network.encode_audio(part.to(device)).cpu() for part in torch.split(log_mel, 64)])
+    parts = torch.split(tensors[LOG_MEL.name], _VOICES)
+    return tensors | {AUDIO_FEATURES: torch.cat([network.encode_audio(part.to(device)).cpu() for part in parts])}
+
+
+def encode(network: EmotionNetwork, samples: ClipSamples, *, workers: int = 0) -> dict[str, Tensor]:
+    """Features of samples as they are.
+
+    Args:
+        network: Whose branches compute them; set to evaluation mode.
+        samples: What to encode.
+        workers: Processes that read samples.
+
+    Returns:
+        `frame_features`, `audio_features`, `log_mel`, `present` and `label` of N samples.
+    """
+    return with_audio_features(network, _encode_frames(network, samples, workers=workers))
 
 
 @torch.inference_mode()
-def encode(
+def _encode_frames(
     network: EmotionNetwork,
     samples: ClipSamples,
     *,
     augmentation: Augmentation | None = None,
     views: int = 1,
-    batch_size: int = 16,
     workers: int = 0,
     bfloat16: bool = False,
 ) -> dict[str, Tensor]:
-    """Features of samples.
-
-    Args:
-        network: Whose branches compute them; set to evaluation mode.
-        samples: What to encode.
-        augmentation: Changes made to pictures and sound before.
-        views: How often each sample is encoded, each time changed anew.
-        batch_size: Samples per pass.
-        workers: Processes that read samples.
-        bfloat16: Compute in bfloat16 where that pays, in about half the time, to three digits; the result is float32.
-
-    Returns:
-        `frame_features`, `audio_features`, `log_mel`, `present` and `label` of views · N samples.
-    """
+    """Features of frames of samples, each `views` times, each time changed anew; and what else a sample has."""
     network.eval()
     device = next(network.parameters()).device
     parts: dict[str, list[Tensor]] = {}
     for view in range(views):
         numbers = range(view * len(samples), (view + 1) * len(samples))
-        loader = DataLoader(samples, batch_size, sampler=numbers, num_workers=workers)
+        loader = DataLoader(samples, _CLIPS, sampler=numbers, num_workers=workers)
         for batch in tqdm(loader, desc=f"features, view {view + 1} of {views}", mininterval=10):
-            changed = batch
-            if augmentation is not None:
-                changed = augmentation(batch)
-            log_mel = changed[LOG_MEL.name].to(device)
+            changed = batch if augmentation is None else augmentation(batch)
             with half_precision(device, wanted=bfloat16):
                 frame_features = network.encode_video(changed[FRAMES.name].to(device))
-                audio_features = network.encode_audio(log_mel)
             encoded = {
                 FRAME_FEATURES: frame_features.float(),
-                AUDIO_FEATURES: audio_features.float(),
-                LOG_MEL.name: log_mel,
+                LOG_MEL.name: changed[LOG_MEL.name],
                 PRESENT.name: batch[PRESENT.name],
                 LABEL: batch[LABEL],
             }

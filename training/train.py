@@ -23,7 +23,7 @@ from training.data.pairing import TEST, TRAINING, VALIDATION
 from training.data.samples import ClipSamples
 from training.data.splits import Split, split_clips
 from training.evaluation import answer, evaluate, fit_temperatures
-from training.features import FeatureSamples, encode, kept_features, select
+from training.features import FeatureSamples, encode, kept_features, select, with_audio_features
 from training.module import WATCHED, EmotionModule, Optimization
 from training.network import EmotionNetwork, NetworkConfig
 from training.options import highest_rate, parser, prepared
@@ -153,14 +153,14 @@ def frozen_samples(
         bfloat16=bfloat16,
     )
     # Faces were paired by label, so that within a label any face goes with any voice.
-    training = FeatureSamples(
-        select(changed, split.training, options.views), swap_faces=cache.faces is not None, seed=options.seed
-    )
+    chosen = with_audio_features(network, select(changed, split.training, options.views))
+    training = FeatureSamples(chosen, swap_faces=cache.faces is not None, seed=options.seed)
     parts = {}
     for name in ("validation", "test"):
         index = split.parts()[name]
         if len(index):
-            parts[name] = FeatureSamples(kept_features(network, cache, index, TEST, workers=workers, bfloat16=bfloat16))
+            kept = kept_features(network, cache, index, TEST, workers=workers, bfloat16=bfloat16)
+            parts[name] = FeatureSamples(with_audio_features(network, kept))
     return training, parts
 
 
