@@ -102,7 +102,8 @@ def test_the_command_of_the_requirements_runs_as_written_offline(small_paired_fo
         text=True,
         timeout=280,
         check=False,
-        env={name: value for name, value in os.environ.items() if name != "WANDB_API_KEY"} | {"HOME": str(tmp_path)},
+        env={name: value for name, value in os.environ.items() if name not in {"WANDB_API_KEY", "OMP_NUM_THREADS"}}
+        | {"HOME": str(tmp_path)},
     )
     assert result.returncode == 0, result.stderr
     checkpoint = load_checkpoint(output)
