@@ -53,7 +53,7 @@ class CrossValidation:
     Attributes:
         report: `summarise` of all out-of-fold answers; `folds` with mean, deviation and each fold's value of the
             unweighted recall of each of `MEASURED`, and of the calibration error; `recordings` with the same of the
-            recall of voices under each of `robustness.CONDITIONS`.
+            recall of voices under each of `robustness.CONDITIONS`, empty where not asked for.
         temperatures: Fitted to all out-of-fold answers: what the recipe's network is served with.
         answers: All out-of-fold answers, by name in `ABLATIONS`.
     """

@@ -137,7 +137,15 @@ def select(tensors: dict[str, Tensor], index: npt.NDArray[np.int64], views: int 
 
 @torch.inference_mode()
 def with_audio_features(network: EmotionNetwork, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The same tensors and `audio_features`, by the network's audio branch; the network is set to evaluation mode."""
+    """Add the features of sound, which cost little and belong to no file that is kept.
+
+    Args:
+        network: Whose audio branch computes them; set to evaluation mode.
+        tensors: With `log_mel`, float32 [N, 64, 188].
+
+    Returns:
+        The same tensors and `audio_features`, float32 [N, 128].
+    """
     network.eval()
     device = next(network.parameters()).device
     parts = torch.split(tensors[LOG_MEL.name], _VOICES)
