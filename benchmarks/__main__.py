@@ -28,11 +28,12 @@ def _piece(function: str, efforts: Mapping[Effort, tuple[float, ...]]) -> Callab
 
 PIECES: dict[str, Callable[[Effort], dict[str, Any]]] = {
     "stages": _piece("benchmarks.stages:measure", {"trial": (1,), "short": (7,), "full": (15,)}),
+    "overhead": _piece("benchmarks.overhead:measure", {"trial": (2,), "short": (100,), "full": (200,)}),
     "variants": _piece(
         "benchmarks.serving:measure_variants", {"trial": (1, 1.0, 1), "short": (2, 5.0, 6), "full": (3, 8.0, 12)}
     ),
     "peers": _piece(
-        "benchmarks.serving:measure_peers", {"trial": (1, 1.0, 1), "short": (2, 6.0, 6), "full": (4, 8.0, 12)}
+        "benchmarks.serving:measure_peers", {"trial": (1, 1.0, 1), "short": (3, 6.0, 6), "full": (5, 8.0, 12)}
     ),
     "growth": _piece("benchmarks.growth:measure", {"trial": (1.0, 1), "short": (5.0, 3), "full": (10.0, 7)}),
     "cold": _piece("benchmarks.endurance:measure_cold_start", {"trial": (1,), "short": (2,), "full": (3,)}),

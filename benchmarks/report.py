@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks import gpu_report, results, workloads
+from benchmarks import gpu_report, results, serving_report, workloads
 from benchmarks.guard import LIMIT
-from benchmarks.stages import floor_milliseconds
 from benchmarks.tables import table
 from loadtest.servers import ROOT
 
@@ -32,8 +30,9 @@ def write(path: Path = PATH) -> Path:
     parts = [INTRODUCTION, _machine()]
     sections: list[tuple[str, Callable[[dict[str, Any]], str]]] = [
         ("stages", _stages),
-        ("variants", _variants),
-        ("peers", _peers),
+        ("overhead", serving_report.overhead),
+        ("variants", serving_report.variants),
+        ("peers", serving_report.peers),
         ("growth", _growth),
         ("cold", _cold),
         ("memory", _memory),
@@ -73,145 +72,16 @@ def _machine() -> str:
 
 
 def _stages(figures: dict[str, Any]) -> str:
-    lines = ["## Stages of one prediction, and the floor", ""]
     rows = []
     for clip in (workloads.RECORDING, workloads.ORIGINAL, workloads.SAMPLED):
         rows += [(clip, stage, cost["wall"], cost["cpu"]) for stage, cost in figures[clip].items()]
     for name, cost in figures["model"].items():
         rows.append(("tensors", f"model, {name}, one thread", cost["wall"], cost["cpu"]))
-    lines += [table(("of", "stage", "wall ms", "CPU ms"), rows), ""]
-    for clip in (workloads.RECORDING, workloads.ORIGINAL):
-        floor = floor_milliseconds(figures, clip)
-        lines.append(
-            f"Floor of the {clip}: {floor:.1f} ms of CPU (bare decoding of all frames on one thread, and the INT8 "
-            f"model at its better batch), so that two cores can do at most {2000 / floor:.1f} a second. "
-            "Reading a clip decodes only what its window needs, and may therefore be cheaper than bare decoding."
-        )
-    return "\n".join(lines)
-
-
-_HEAD = (
-    "server",
-    "clip",
-    "alone p50 ms",
-    "alone CPU ms",
-    "saturated per s",
-    "p50 ms",
-    "p95 ms",
-    "CPU ms each",
-    "driver ms",
-)
-
-
-def _serving_rows(figures: dict[str, Any]) -> list[tuple[Any, ...]]:
-    return [
-        (
-            server,
-            clip,
-            kinds["alone"]["p50_ms"],
-            kinds["alone"]["server_cpu_ms"],
-            kinds["saturated"]["per_second"],
-            kinds["saturated"]["p50_ms"],
-            kinds["saturated"]["p95_ms"],
-            kinds["saturated"]["server_cpu_ms"],
-            kinds["saturated"]["client_cpu_ms"],
-        )
-        for server, by in figures["figures"].items()
-        for clip, kinds in by.items()
-    ]
-
-
-def _refusals(figures: dict[str, Any]) -> str:
-    refused = sum(
-        row["refused"]
-        for by in figures["figures"].values()
-        for kinds in by.values()
-        for rows in kinds["rounds"].values()
-        for row in rows
-    )
-    idle = ", ".join(f"{name} {100 * share:.1f} %" for name, share in figures["idle_cpu"].items())
+    body = table(("of", "stage", "wall ms", "CPU ms"), rows)
     return (
-        f"{figures['clients']} clients when saturated; {refused:g} requests were refused or failed in all. "
-        f"CPU of one core that each server took while nobody asked: {idle}."
+        f"## Stages of one prediction\n\n{body}\n\n*Bare decode* decodes both tracks whole and throws everything away. "
+        "Reading a clip decodes only what its window needs, and may therefore be cheaper."
     )
-
-
-def _variants(figures: dict[str, Any]) -> str:
-    body = table(_HEAD, _serving_rows(figures))
-    return (
-        "## This server: INT8 and FP32, Triton and in-process\n\n"
-        f"{body}\n\n{_refusals(figures)} FP32 is the export of the weights that the committed model "
-        "holds (`benchmarks/models.py`)."
-    )
-
-
-def _peers(figures: dict[str, Any]) -> str:
-    by = figures["figures"]
-    lines = [
-        "## Against what people would write or pick",
-        "",
-        "*plain* is FastAPI, a temporary file, OpenCV, FFmpeg, librosa and PyTorch in one process; *litserve* and "
-        "*bentoml* serve the same ONNX file with the same clip pipeline, a worker for each core "
-        "([peers](../benchmarks/peers)).",
-        "",
-        table(_HEAD, _serving_rows(figures)),
-        "",
-        _refusals(figures),
-        "",
-    ]
-    mine = by["this project"]
-    rows: list[tuple[Any, ...]] = []
-    for clip in (workloads.RECORDING, workloads.ORIGINAL):
-        for peer in by:
-            if peer != "this project":
-                rows.append((clip, f"× {peer}", *_ratios(mine[clip], by[peer][clip])))
-    if workloads.SAMPLED in mine:
-        for peer in by:
-            if peer != "this project":
-                ratios = _ratios(mine[workloads.SAMPLED], by[peer][workloads.RECORDING])
-                rows.append(("sampled, against the recording", f"× {peer}", *ratios))
-    lines += [table(("clip", "this project", "throughput", "latency alone"), rows), "", _aims(figures, mine)]
-    return "\n".join(lines)
-
-
-def _ratios(mine: dict[str, Any], theirs: dict[str, Any]) -> tuple[float, float]:
-    """How many times faster: throughput saturated, and latency alone; `nan` where theirs answered nothing in time."""
-    return (
-        mine["saturated"]["per_second"] / (theirs["saturated"]["per_second"] or math.nan),
-        theirs["alone"]["p50_ms"] / mine["alone"]["p50_ms"],
-    )
-
-
-def _aims(figures: dict[str, Any], mine: dict[str, Any]) -> str:
-    """What was aimed at, and whether it was reached."""
-    plain = figures["figures"].get("plain")
-    rows: list[tuple[Any, ...]] = []
-
-    def judge(aim: str, value: float | None, least: float) -> None:
-        met = "not measured" if value is None else "reached" if value >= least else "**missed**"
-        rows.append((aim, value, met))
-
-    if plain is not None:
-        throughput, latency = _ratios(mine[workloads.RECORDING], plain[workloads.RECORDING])
-        judge("recording: throughput ≥ 3 × plain", throughput, 3)
-        judge("recording: latency ≥ 3 × plain", latency, 3)
-        if workloads.SAMPLED in mine:
-            throughput, latency = _ratios(mine[workloads.SAMPLED], plain[workloads.RECORDING])
-            judge("sampled: throughput ≥ 9 × plain", throughput, 9)
-            judge("sampled: latency ≥ 8 × plain", latency, 8)
-    stages = results.load("stages")
-    if stages is not None:
-        floor = floor_milliseconds(stages["figures"], workloads.RECORDING)
-        judge(
-            "recording: throughput ≥ 0.85 of the floor's",
-            mine[workloads.RECORDING]["saturated"]["per_second"] * floor / 2000,
-            0.85,
-        )
-    for name, by in figures["figures"].items():
-        if name != "this project":
-            ahead = min(_ratios(mine[clip], by[clip])[0] for clip in by)
-            judge(f"throughput ahead of {name} on every clip", ahead, 1)
-    return table(("aim", "measured", ""), rows)
 
 
 def _growth(figures: dict[str, Any]) -> str:

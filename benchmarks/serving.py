@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from functools import partial
 from typing import Any
 
 from benchmarks import workloads
 from benchmarks.contenders import PEERS, peer
+from benchmarks.floor import Floor
 from benchmarks.load import Outcome, drive
 from benchmarks.measuring import awake, cpu_seconds, suspended
 from benchmarks.models import make_models
@@ -37,15 +39,22 @@ def measure_variants(rounds: int, seconds: float, requests: int) -> dict[str, An
 
 
 def measure_peers(rounds: int, seconds: float, requests: int) -> dict[str, Any]:
-    """This project's server against the plain design and the serving peers, with the same clips."""
+    """This project's server against the plain design, the serving peers and the floor, with the same clips."""
     models = make_models(FOLDER / "models")
     contenders = [ours("this project", models.repositories["emotion_int8"]), *(peer(name, models) for name in PEERS)]
-    names = [workloads.RECORDING, workloads.ORIGINAL, workloads.SAMPLED]
-    return compare(contenders, names, rounds, seconds, requests)
+    whole = [workloads.RECORDING, workloads.ORIGINAL]
+    with Floor(models.int8, {name: workloads.clip(name) for name in whole}) as floor:
+        return compare(contenders, [*whole, workloads.SAMPLED], rounds, seconds, requests, floor=floor)
 
 
 def compare(
-    contenders: Sequence[Contender], names: Sequence[str], rounds: int, seconds: float, requests: int
+    contenders: Sequence[Contender],
+    names: Sequence[str],
+    rounds: int,
+    seconds: float,
+    requests: int,
+    *,
+    floor: Floor | None = None,
 ) -> dict[str, Any]:
     """Measure contenders by turns.
 
@@ -55,11 +64,12 @@ def compare(
         rounds: How often each is measured.
         seconds: Length of a saturated measurement.
         requests: Number of requests of a measurement alone.
+        floor: What takes turns with them, where it is to be measured.
 
     Returns:
-        By contender and workload: `alone` and `saturated`, each the medians over the rounds, and `rounds` of both;
-        `answers`, the first answer of each contender to each workload; `idle_cpu`, the share of one core that each
-        takes while nobody asks.
+        `figures`, by contender and workload: `alone` and `saturated`, each the medians over the rounds, and `rounds` of
+        both; `floor`, by workload: the medians, and `rounds` of `saturated`; `answers`, the first answer of each
+        contender to each workload; `idle_cpu`, the share of one core that each takes while nobody asks.
     """
     probe = workloads.upload(workloads.clip(workloads.RECORDING))
     with ExitStack() as stack:
@@ -72,15 +82,18 @@ def compare(
         answers = {server.name: _warm_up(server, payloads[server.name]) for server in servers}
         idle = _idle_cpu(servers)
         stack.enter_context(suspended([server.pid for server in servers]))
+        least: dict[str, Any] = {}
+        turns: list[Callable[[], None]] = [
+            partial(_take_turn, server, payloads[server.name], found[server.name], seconds, requests)
+            for server in servers
+        ]
+        if floor is not None:
+            least.update({name: [] for name in floor.clips})
+            turns.insert(0, partial(_take_floors_turn, floor, least, seconds))
         for number in range(rounds):
             # Every other round goes backwards, so that nobody always comes after the same one.
-            for server in servers if number % 2 == 0 else servers[::-1]:
-                with awake(server.pid):
-                    for name, payload in payloads[server.name].items():
-                        rows = found[server.name].setdefault(name, {"alone": [], "saturated": []})
-                        alone, saturated = _measure(server, payload, seconds, requests)
-                        rows["alone"].append(alone.summary())
-                        rows["saturated"].append(saturated.summary())
+            for turn in turns if number % 2 == 0 else turns[::-1]:
+                turn()
     figures = {
         server: {
             name: {kind: _medians(rows) for kind, rows in kinds.items()} | {"rounds": kinds}
@@ -88,7 +101,24 @@ def compare(
         }
         for server, by in found.items()
     }
-    return {"figures": figures, "answers": answers, "idle_cpu": idle, "clients": CLIENTS}
+    floors = {name: _medians(rows) | {"rounds": {"saturated": rows}} for name, rows in least.items()}
+    return {"figures": figures, "floor": floors, "answers": answers, "idle_cpu": idle, "clients": CLIENTS}
+
+
+def _take_turn(
+    server: Running, payloads: dict[str, Payload], found: dict[str, Any], seconds: float, requests: int
+) -> None:
+    with awake(server.pid):
+        for name, payload in payloads.items():
+            rows = found.setdefault(name, {"alone": [], "saturated": []})
+            alone, saturated = _measure(server, payload, seconds, requests)
+            rows["alone"].append(alone.summary())
+            rows["saturated"].append(saturated.summary())
+
+
+def _take_floors_turn(floor: Floor, found: dict[str, Any], seconds: float) -> None:
+    for name, rows in found.items():
+        rows.append(floor.measure(name, seconds))
 
 
 def _measure(server: Running, payload: Payload, seconds: float, requests: int) -> tuple[Outcome, Outcome]:

@@ -1,8 +1,4 @@
-"""What one prediction is made of, measured in this process, and the floor under it.
-
-The floor is what nobody can avoid with these libraries: FFmpeg decoding both tracks on one thread, with no
-conversion, no crop and no spectrogram, and one run of the model on one thread.
-"""
+"""What one prediction is made of, measured in this process, one stage after the other."""
 
 from __future__ import annotations
 
@@ -69,15 +65,7 @@ def measure(rounds: int) -> dict[str, Any]:
         rounds,
     )
     figures["model"] = _milliseconds(models)
-    figures["batch"] = BATCH
     return figures
-
-
-def floor_milliseconds(figures: dict[str, Any], clip: str) -> float:
-    """CPU time under which no server can get with a clip: bare decoding, and the model at its best batch."""
-    model = figures["model"]
-    inference = min(model["INT8"]["cpu"], model[f"INT8, batch of {figures['batch']}"]["cpu"] / figures["batch"])
-    return float(figures[clip]["bare decode"]["cpu"] + inference)
 
 
 def demux(data: bytes) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -13,7 +14,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import numpy as np
 import pytest
 
-from benchmarks import stages
+from benchmarks import overhead, stages
+from benchmarks.floor import Floor
 from benchmarks.load import drive
 from benchmarks.measuring import awake, cpu_seconds, interleaved, percentile, suspended
 from benchmarks.models import committed_model, make_models
@@ -115,6 +117,27 @@ def test_the_floor_decodes_every_frame_of_both_tracks() -> None:
     clip = draw(frame_times=range(0, 3000, 100))
     assert stages.bare_decode(clip) == 30 + -(-3 * 48_000 // 1024)
     assert stages.demux(clip) >= 30
+
+
+def test_the_floor_keeps_every_core_busy_and_counts_the_clips_of_all() -> None:
+    clip = draw(frame_times=range(0, 500, 100))
+    with Floor(committed_model(), {"clip": clip}) as floor:
+        begin = time.perf_counter()
+        found = floor.measure("clip", 0.5)
+        seconds = time.perf_counter() - begin
+    cores = len(os.sched_getaffinity(0))
+    assert found["per_second"] * seconds >= cores * stages.BATCH, "a batch of each core at least"
+    assert 0.2 < found["per_second"] * found["cpu_ms"] / 1000 / cores < 1.1, "CPU of one core in a second"
+
+
+def test_the_overhead_is_what_the_stages_leave_of_the_wait() -> None:
+    found = overhead.measure(2)
+    for clip, stages_of_clip in found["clips"].items():
+        medians = {stage: row["p50"] for stage, row in stages_of_clip.items()}
+        assert 0 < medians["overhead"] < medians["waited"], clip
+        assert medians["upload"] + medians["queue"] < medians["overhead"], clip
+    assert set(found["clips"]) == {"recording", "original", "sampled"}
+    assert found["bare_decode"] > 0
 
 
 def test_the_fp32_model_is_the_committed_one_without_rounding(tmp_path_factory: pytest.TempPathFactory) -> None:

@@ -31,7 +31,7 @@ def _kinds(per_second: float, latency: float) -> dict[str, object]:
 
 def test_without_figures_the_document_says_so_and_names_the_command(folder: Path) -> None:
     text = report.write(folder / "PERFORMANCE.md").read_text()
-    assert text.count("Not measured yet") == 7
+    assert text.count("Not measured yet") == 8
     assert "python -m benchmarks peers" in text
     assert "On a GPU" in text
 
@@ -41,13 +41,43 @@ def test_ratios_and_aims_follow_from_the_figures(folder: Path) -> None:
         "this project": {"recording": _kinds(20, 50), "original": _kinds(9, 100), "sampled": _kinds(40, 30)},
         "plain": {"recording": _kinds(5, 200), "original": _kinds(3, 400)},
     }
-    results.save("peers", {"figures": figures, "idle_cpu": {"plain": 0.01}, "clients": 8, "answers": {}}, "command")
+    floor = {"recording": {"per_second": 25.0, "cpu_ms": 80.0, "rounds": {"saturated": [{"per_second": 25.0}]}}}
+    found = {"figures": figures, "floor": floor, "idle_cpu": {"plain": 0.01}, "clients": 8, "answers": {}}
+    results.save("peers", found, "command")
     text = report.write(folder / "PERFORMANCE.md").read_text()
-    assert "| recording | × plain | 4 | 4 |" in text
-    assert "| sampled, against the recording | × plain | 8 | 6.67 |" in text
+    assert "| recording | this project × plain | 4 | 4 |" in text
+    assert "| recording | floor × plain | 5 | – |" in text
+    assert "| sampled, against the recording | this project × plain | 8 | 6.67 |" in text
+    assert "| recording: throughput ≥ 0.85 of the floor's | 0.8 | **missed** |" in text
     assert "| recording: throughput ≥ 3 × plain | 4 | reached |" in text
     assert "| sampled: throughput ≥ 9 × plain | 8 | **missed** |" in text
     assert "_`command`" in text
+
+
+def test_ratios_are_those_of_rounds_in_which_the_machine_was_the_same(folder: Path) -> None:
+    rows = {name: [_summary(rate, 100 / rate) for rate in rates] for name, rates in _RATES.items()}
+    figures = {
+        name: {"recording": _kinds(1, 1) | {"rounds": {"alone": row, "saturated": row}}, "original": _kinds(9, 100)}
+        for name, row in rows.items()
+    }
+    results.save("peers", {"figures": figures, "floor": {}, "idle_cpu": {}, "clients": 8, "answers": {}}, "command")
+    text = report.write(folder / "PERFORMANCE.md").read_text()
+    assert "| recording | this project × plain | 4 | 4 |" in text
+
+
+_RATES = {"this project": (8.0, 40.0, 16.0), "plain": (2.0, 10.0, 3.0)}
+
+
+@pytest.mark.parametrize(("overhead", "met", "there"), [(6.0, "**missed**", "4.70 ms"), (4.9, "reached", "3.84 ms")])
+def test_overhead_is_judged_as_it_is_and_told_for_the_machine_of_the_aim(
+    folder: Path, overhead: float, met: str, there: str
+) -> None:
+    stages = ("overhead", "upload", "queue", "decode", "inference", "total", "waited")
+    found = {stage: {"p50": overhead, "p95": 9.0} for stage in stages}
+    results.save("overhead", {"clips": {"recording": found}, "bare_decode": 120.0, "requests": 100}, "command")
+    text = report.write(folder / "PERFORMANCE.md").read_text()
+    assert f"{overhead:.2f} ms, {met}." in text
+    assert there in text
 
 
 def test_figures_are_kept_with_the_machine_and_the_command(folder: Path) -> None:
