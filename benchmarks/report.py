@@ -19,6 +19,10 @@ session and take turns, figures are medians over the rounds, and CPU time stands
 can sell, and what neighbours disturb least. The load driver shares the machine's cores with the servers; what it takes
 is counted as *driver*. See [loadtest](LOADTEST.md) for load tests with objectives.
 """
+_WITHOUT_VNNI = """This processor lacks VNNI, the instructions that INT8 is made for: the model takes two to three times as
+long as on one that has them ([EXPORT.md](EXPORT.md)), which weighs most where little else is done, as for sampled clips.
+
+"""
 SWEEP = """## Batching, instances and threads of Triton
 
 `make sweep` measures them and [EXPORT.md](EXPORT.md) explains the choice.
@@ -68,7 +72,8 @@ def _machine() -> str:
     rows = [(key, value) for key, value in found[0]["machine"].items() if key not in ("date", "commit")]
     clips = "\n".join(f"- *{name}*: {meaning}" for name, meaning in workloads.MEANINGS.items())
     source = "real recordings (`EMO_DATA`)" if workloads.is_real() else "**drawn clips, as no recordings were at hand**"
-    return f"## Machine and clips\n\n{table(('what', 'value'), rows)}\n\nClips are {source}:\n\n{clips}\n"
+    slow = "" if "vnni" in found[0]["machine"]["processor"] else _WITHOUT_VNNI
+    return f"## Machine and clips\n\n{table(('what', 'value'), rows)}\n\n{slow}Clips are {source}:\n\n{clips}\n"
 
 
 def _stages(figures: dict[str, Any]) -> str:
