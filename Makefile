@@ -4,14 +4,15 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 PYTHON ?= python3
-PIP_INSTALL = .venv/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+# Modules are compiled when they are first imported: pip would compile all, of which most are never used.
+PIP_INSTALL = .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-compile --constraint constraints.txt
 
 PIN = .venv/bin/uv pip compile --quiet --no-annotate --no-header --python-version 3.11 --constraint constraints.txt -
 
 # The Triton wheel exists for Linux on x86-64 only; elsewhere the gateway runs the model in its own process.
 TRITON_ENVIRONMENT := $(if $(filter Linux-x86_64,$(shell uname -sm | tr ' ' -)),.venv-triton/.installed)
 
-.PHONY: help run test fuzz bench-decode soak fuzz-api test-containers check-manifests sbom train-environment sweep lint format lock lighthouse
+.PHONY: help run test test-environment fuzz bench-decode soak fuzz-api test-containers check-manifests sbom train-environment sweep lint format lock lighthouse
 .PHONY: page-pictures loadtest bench clean
 
 help:  ## Show this help
@@ -20,8 +21,10 @@ help:  ## Show this help
 run: .venv/.serving $(TRITON_ENVIRONMENT)  ## Start Triton and the gateway; Ctrl-C stops both
 	@exec .venv/bin/python -m stack
 
-test: .venv/.development $(TRITON_ENVIRONMENT) programs  ## Run all tests
+test: test-environment  ## Run all tests
 	.venv/bin/python -m pytest $(ARGS)
+
+test-environment: .venv/.development $(TRITON_ENVIRONMENT) programs  ## Install what tests need
 
 test-containers: .venv/.development  ## Build the images, run them by compose, and test that
 	@.ci/install-programs $(CONTAINER_PROGRAMS)
@@ -114,7 +117,7 @@ clean:  ## Remove environments and caches, but no data, checkpoints or models
 
 .venv-triton/.installed: triton_server/requirements.txt
 	$(PYTHON) -m venv .venv-triton
-	if .venv-triton/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --requirement $<; \
+	if .venv-triton/bin/python -m pip install --quiet --disable-pip-version-check --no-compile --no-deps --requirement $<; \
 		then touch $@; else echo "The Triton wheel cannot be installed here: doing without Triton."; fi
 
 # Tools whose own pins are not ours, each in an environment of its own.

@@ -19,8 +19,8 @@ session and take turns, figures are medians over the rounds, and CPU time stands
 can sell, and what neighbours disturb least. The load driver shares the machine's cores with the servers; what it takes
 is counted as *driver*. See [loadtest](LOADTEST.md) for load tests with objectives.
 """
-_WITHOUT_VNNI = """This processor lacks VNNI, the instructions that INT8 is made for: the model takes two to three times as
-long as on one that has them ([EXPORT.md](EXPORT.md)), which weighs most where little else is done, as for sampled clips.
+_WITHOUT_VNNI = """This processor lacks VNNI, the instructions that INT8 is made for; [EXPORT.md](EXPORT.md) says what
+they bring. That weighs most where little else is done, as for sampled clips.
 
 """
 SWEEP = """## Batching, instances and threads of Triton
