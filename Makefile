@@ -21,8 +21,8 @@ help:  ## Show this help
 run: .venv/.serving $(TRITON_ENVIRONMENT)  ## Start Triton and the gateway; Ctrl-C stops both
 	@exec .venv/bin/python -m stack
 
-test: test-environment  ## Run all tests
-	.venv/bin/python -m pytest $(ARGS)
+test: test-environment  ## Run all tests, those that compute beside those of servers
+	.venv/bin/python -m pytest --numprocesses 2 --dist loadgroup $(ARGS)
 
 test-environment: .venv/.development $(TRITON_ENVIRONMENT) programs  ## Install what tests need
 

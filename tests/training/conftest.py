@@ -2,24 +2,12 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import torch
 
 from tests.support.caches import draw_cache
 from training.data.cache import Cache
-
-
-@pytest.fixture(scope="package", autouse=True)
-def every_core() -> Iterator[None]:
-    """Nothing else runs beside a training."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(os.cpu_count() or before)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="session")
