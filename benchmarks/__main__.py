@@ -12,7 +12,7 @@ from typing import Any, Literal, get_args
 from benchmarks import results
 
 Effort = Literal["trial", "short", "full"]
-"""`trial` shows that everything works, `short` gives figures in about 25 minutes, `full` in about 45."""
+"""`trial` shows that everything works, `short` gives figures in about 35 minutes, `full` in about an hour."""
 
 
 def _piece(function: str, efforts: Mapping[Effort, tuple[float, ...]]) -> Callable[[Effort], dict[str, Any]]:
@@ -41,7 +41,7 @@ PIECES: dict[str, Callable[[Effort], dict[str, Any]]] = {
     "guard": _piece("benchmarks.guard:measure_recording", {"trial": (), "short": (), "full": ()}),
     "gpu": _piece("benchmarks.gpu:measure", {"trial": (3,), "short": (30,), "full": (100,)}),
 }
-"""What can be measured, each in less than a quarter of an hour."""
+"""What can be measured, each in less than a quarter of an hour where the effort is `short`."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -52,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--effort",
         choices=get_args(Effort),
         default="full",
-        help="rounds and their length: trial (to see that it works, no figures), short (25 minutes), full (45)",
+        help="rounds and their length: trial (to see that it works, no figures), short (35 minutes), full (an hour)",
     )
     options = parser.parse_args(arguments)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # servers that were started end with this process

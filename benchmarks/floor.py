@@ -23,6 +23,7 @@ from benchmarks.stages import BATCH, bare_decode, run, session
 from preprocessing.clip import read_clip
 
 _PATIENCE = 120.0
+"""Seconds in which all processes must be there, and have ended their last batch."""
 
 
 @dataclass(frozen=True)

@@ -42,9 +42,7 @@ def measure(requests: int) -> dict[str, Any]:
     probe = workloads.upload(recording)
     bare = partial(interleaved, {"bare": partial(bare_decode, recording)}, 5)
     with running(ours("overhead", ROOT / "model_repository"), probe, log=FOLDER / "logs" / "overhead.log") as server:
-        payloads = {name: workloads.upload(workloads.clip(name)) for name in (workloads.RECORDING, workloads.ORIGINAL)}
-        if (taken := workloads.sampled(server.address, recording)) is not None:
-            payloads[workloads.SAMPLED] = taken
+        payloads = workloads.payloads(server.address, tuple(workloads.MEANINGS))
         before = bare()["bare"].wall
         connection = connect(server.address)
         clips = {name: _measure_one(connection, payload, requests) for name, payload in payloads.items()}

@@ -77,7 +77,7 @@ def compare(
             stack.enter_context(running(one, probe, log=FOLDER / "logs" / f"{_slug(one.name)}.log"))
             for one in contenders
         ]
-        payloads = {server.name: _payloads(server, names) for server in servers}
+        payloads = {server.name: workloads.payloads(server.address, names) for server in servers}
         found: dict[str, Any] = {server.name: {} for server in servers}
         answers = {server.name: _warm_up(server, payloads[server.name]) for server in servers}
         idle = _idle_cpu(servers)
@@ -132,15 +132,6 @@ def _measure(server: Running, payload: Payload, seconds: float, requests: int) -
     drive(address, [payload], clients=CLIENTS, requests=2 * CLIENTS)
     alone = drive(address, [payload], clients=1, requests=requests, server_pid=pid)
     return alone, drive(address, [payload], clients=CLIENTS, seconds=seconds, ramp=_RAMP, server_pid=pid)
-
-
-def _payloads(server: Running, names: Sequence[str]) -> dict[str, Payload]:
-    payloads = {name: workloads.upload(workloads.clip(name)) for name in names if name != workloads.SAMPLED}
-    if workloads.SAMPLED in names:
-        taken = workloads.sampled(server.address, workloads.clip(workloads.RECORDING))
-        if taken is not None:
-            payloads[workloads.SAMPLED] = taken
-    return payloads
 
 
 def _warm_up(server: Running, payloads: dict[str, Payload]) -> dict[str, Any]:

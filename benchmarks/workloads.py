@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import httpx
@@ -53,6 +54,19 @@ def upload(data: bytes, path: str = "/predict") -> Payload:
 def batch(clips: list[bytes]) -> Payload:
     """Clips as `/predict/batch` takes them."""
     return multipart("/predict/batch", [("files", "video/webm", data) for data in clips])
+
+
+def payloads(address: str, names: Sequence[str]) -> dict[str, Payload]:
+    """Clips by their names, ready to be sent; `SAMPLED` is left out where the server has no endpoint for it.
+
+    Args:
+        address: The server's URL.
+        names: Of the clips.
+    """
+    found = {name: upload(clip(name)) for name in names if name != SAMPLED}
+    if SAMPLED in names and (taken := sampled(address, clip(RECORDING))) is not None:
+        found[SAMPLED] = taken
+    return found
 
 
 def sampled(address: str, data: bytes) -> Payload | None:

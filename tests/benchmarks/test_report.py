@@ -55,7 +55,8 @@ def test_ratios_and_aims_follow_from_the_figures(folder: Path) -> None:
 
 
 def test_ratios_are_those_of_rounds_in_which_the_machine_was_the_same(folder: Path) -> None:
-    rows = {name: [_summary(rate, 100 / rate) for rate in rates] for name, rates in _RATES.items()}
+    rates = {"this project": (8.0, 40.0, 16.0), "plain": (2.0, 10.0, 3.0)}
+    rows = {name: [_summary(rate, 100 / rate) for rate in of_rounds] for name, of_rounds in rates.items()}
     figures = {
         name: {"recording": _kinds(1, 1) | {"rounds": {"alone": row, "saturated": row}}, "original": _kinds(9, 100)}
         for name, row in rows.items()
@@ -63,9 +64,6 @@ def test_ratios_are_those_of_rounds_in_which_the_machine_was_the_same(folder: Pa
     results.save("peers", {"figures": figures, "floor": {}, "idle_cpu": {}, "clients": 8, "answers": {}}, "command")
     text = report.write(folder / "PERFORMANCE.md").read_text()
     assert "| recording | this project × plain | 4 | 4 |" in text
-
-
-_RATES = {"this project": (8.0, 40.0, 16.0), "plain": (2.0, 10.0, 3.0)}
 
 
 @pytest.mark.parametrize(("overhead", "met", "there"), [(6.0, "**missed**", "4.70 ms"), (4.9, "reached", "3.84 ms")])
