@@ -82,8 +82,13 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_body(self, body: bytes) -> None:
         """Part of the body is there."""
-        if not self._is_refused:
-            super().on_body(body)
+        if self._is_refused:
+            return
+        if not self.cycle.body:
+            # uvicorn would copy it twice, into a buffer and out of it, for the case that more comes before it is read.
+            self.cycle.body = cast("bytearray", body)
+            body = b""
+        super().on_body(body)
 
     def on_message_complete(self) -> None:
         """The body is there."""

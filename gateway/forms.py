@@ -6,12 +6,16 @@ Starlette's own parser writes files to temporary ones. Here a disk is never touc
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Final
 
 from python_multipart import MultipartParser
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import parse_options_header
 
 from gateway.errors import BadFormError
+
+_SMALLEST_VIEW: Final = 4096
+"""Pieces of so many bytes are kept where they arrived. Smaller ones are copied together: a view takes memory, too."""
 
 
 @dataclass
@@ -21,12 +25,27 @@ class FormPart:
     Attributes:
         name: Name of the field.
         is_file: Whether the part carries a file name, as files do and text does not.
-        data: Its content.
     """
 
     name: str
     is_file: bool
-    data: bytearray = field(default_factory=bytearray)
+    _pieces: list[bytearray | memoryview] = field(default_factory=list)
+
+    def add(self, data: bytes, start: int, end: int) -> None:
+        """Add a range of a chunk that has arrived to the content."""
+        piece = memoryview(data)[start:end]
+        if len(piece) >= _SMALLEST_VIEW:
+            self._pieces.append(piece)
+        elif self._pieces and isinstance(self._pieces[-1], bytearray):
+            self._pieces[-1] += piece
+        else:
+            self._pieces.append(bytearray(piece))
+
+    def take(self) -> bytes:
+        """The content, of which the part itself keeps nothing, so that no upload is held twice."""
+        content = b"".join(self._pieces)
+        self._pieces.clear()
+        return content
 
 
 class FormReader:
@@ -109,7 +128,7 @@ class FormReader:
         self._parts.append(FormPart(options[b"name"].decode("utf-8", "replace"), b"filename" in options))
 
     def _add_data(self, data: bytes, start: int, end: int) -> None:
-        self._parts[-1].data += data[start:end]
+        self._parts[-1].add(data, start, end)
 
     def _end(self) -> None:
         self._ended = True

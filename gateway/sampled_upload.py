@@ -82,7 +82,7 @@ async def read_sampled_upload(request: Request, settings: Settings, deadline: De
             raise BadFormError(f"The form has {len(times)} fields '{TIMES_FIELD}'; the limit is 1.")
         if not frames:
             raise SampledFramesError(f"There are times, but no frames; expected {FRAME_COUNT} frames.")
-        check_times(bytes(times[0].data))
+        check_times(times[0].take())
     return SampledUpload(frames, audio[0] if audio else None)
 
 

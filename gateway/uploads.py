@@ -143,11 +143,7 @@ def files_in(parts: list[FormPart], field: str, limits: FormLimits) -> list[byte
         raise MissingFileError(f"The form has {listed}; {limits.expected}.")
     if not all(part.is_file for part in found):
         raise MissingFileError(f"The field '{field}' holds text and no file; {limits.expected}.")
-    files = []
-    for part in found:
-        files.append(bytes(part.data))
-        part.data.clear()  # so that no upload is held twice
-    return files
+    return [part.take() for part in found]
 
 
 def _boundary(request: Request, limits: FormLimits) -> bytes:
