@@ -21,6 +21,12 @@ from gateway.decode_worker import Failed, Performed, Work, WorkerLimits, serve
 _END_SECONDS = 5.0
 """A process that was killed is gone long before this."""
 
+_SEND_BUFFER = 4 * 2**20
+"""Bytes that may be under way to a process, or from it: a clip, so that neither side waits for the other to read.
+
+The system may allow less; then a clip goes in several turns.
+"""
+
 
 class WorkerExitedError(Exception):
     """The process ended while it worked.
@@ -165,6 +171,8 @@ class DecodeProcess:
 def _spawn(context: BaseContext, limits: WorkerLimits) -> tuple[BaseProcess, socket.socket]:
     """Start a process; returns it and this end of its socket."""
     ours, theirs = socket.socketpair()
+    for end in (ours, theirs):
+        end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
     with theirs:
         try:
             process: BaseProcess = context.Process(  # type: ignore[attr-defined]
