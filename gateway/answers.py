@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gateway.predictors import Prediction
-from gateway.schemas.predictions import ClipPrediction, FaceSchema, Modalities, QualitySchema, TopLabel
+from gateway.schemas.predictions import Modalities, TopLabel
 from preprocessing.certainty import is_uncertain
 from preprocessing.clip import Clip
 from preprocessing.contract import LABELS, MODALITIES
@@ -17,8 +17,8 @@ _PERCENT_DECIMALS = 4
 _ATTENTION_DECIMALS = 6
 
 
-def clip_prediction(clip: Clip, prediction: Prediction, row: int) -> ClipPrediction:
-    """The answer for one clip.
+def clip_fields(clip: Clip, prediction: Prediction, row: int) -> dict[str, Any]:
+    """The fields of `ClipPrediction`, from which each endpoint makes its own answer.
 
     Args:
         clip: Its tensors and what was found in it.
@@ -27,21 +27,20 @@ def clip_prediction(clip: Clip, prediction: Prediction, row: int) -> ClipPredict
     """
     modalities = modalities_of(clip.present)
     report = clip.report
-    return ClipPrediction(
-        labels=list(LABELS),
-        **scores(prediction, row),
-        model=prediction.model,
-        model_version=prediction.model_version,
-        modalities=modalities,
-        missing=report.missing,
-        face=None if report.face is None else FaceSchema(**vars(report.face)),
-        quality=QualitySchema.model_validate(report.quality.rounded()),
-        video_probs=percentages(prediction.video_probabilities[row]) if modalities.video else None,
-        audio_probs=percentages(prediction.audio_probabilities[row]) if modalities.audio else None,
-        frame_attention=prediction.frame_attention[row].astype(float).round(_ATTENTION_DECIMALS).tolist()
+    return scores(prediction, row) | {
+        "labels": list(LABELS),
+        "model": prediction.model,
+        "model_version": prediction.model_version,
+        "modalities": modalities,
+        "missing": report.missing,
+        "face": None if report.face is None else vars(report.face),
+        "quality": report.quality.rounded(),
+        "video_probs": percentages(prediction.video_probabilities[row]) if modalities.video else None,
+        "audio_probs": percentages(prediction.audio_probabilities[row]) if modalities.audio else None,
+        "frame_attention": prediction.frame_attention[row].astype(float).round(_ATTENTION_DECIMALS).tolist()
         if modalities.video
         else None,
-    )
+    }
 
 
 def scores(prediction: Prediction, row: int) -> dict[str, Any]:

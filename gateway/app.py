@@ -55,6 +55,8 @@ def create_app(settings: Settings, perform: Perform = perform_task) -> FastAPI:
         # Their pages load scripts from elsewhere, which the content security policy forbids.
         docs_url=None,
         redoc_url=None,
+        # Spans are made in `gateway.tracing`, which knows what must not be in them.
+        telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     app.state.services = services
     app.add_middleware(UploadMemoryMiddleware, memory=services.upload_memory)

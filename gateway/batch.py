@@ -8,12 +8,12 @@ import time
 
 import numpy as np
 
-from gateway.answers import clip_prediction, milliseconds
+from gateway.answers import clip_fields, milliseconds
 from gateway.decode_worker import decode_clip
 from gateway.decoding import DecodeResult
 from gateway.errors import UploadTooLargeError
 from gateway.intake import Intake
-from gateway.schemas.predictions import BatchResponse, BatchResult, BatchTimings, ItemError
+from gateway.schemas.predictions import BatchResponse, BatchResult, BatchTimings, ClipPrediction, ItemError
 from gateway.services import Services
 from preprocessing.clip import Clip
 from preprocessing.contract import INPUTS
@@ -51,7 +51,7 @@ async def predict_batch(intake: Intake[list[bytes]], services: Services) -> Batc
         if intake.is_default:
             services.readiness.answered(prediction)
         for row, (index, clip) in enumerate(zip(rows, clips, strict=True)):
-            results[index] = BatchResult(index=index, prediction=clip_prediction(clip, prediction, row))
+            results[index] = BatchResult(index=index, prediction=ClipPrediction(**clip_fields(clip, prediction, row)))
     end = time.perf_counter()
     seconds = {
         "upload": intake.upload_seconds,

@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from gateway.answers import clip_prediction, milliseconds
+from gateway.answers import clip_fields, milliseconds
 from gateway.decode_worker import Task
 from gateway.intake import Intake
-from gateway.schemas.predictions import PredictResponse, Timings
+from gateway.schemas.predictions import PredictResponse
 from gateway.services import Services
 from preprocessing.clip import Clip
 
@@ -46,14 +46,11 @@ async def predict_one(
         "total": intake.upload_seconds + end - begin,
     }
     services.metrics.observe_stages(seconds)
-    answer = clip_prediction(clip, prediction, 0)
+    fields = clip_fields(clip, prediction, 0)
     explanation = None
     if explain:
-        percent = dict(zip(answer.labels, answer.probs, strict=True))
-        explanation = await services.explainer.explain(percent, uncertain=answer.uncertain, deadline=deadline)
-    return PredictResponse(
-        **dict(answer),
-        explanation=explanation,
-        timings_ms=Timings(**milliseconds(seconds)),
-        request_id=intake.request_id,
+        percent = dict(zip(fields["labels"], fields["probs"], strict=True))
+        explanation = await services.explainer.explain(percent, uncertain=fields["uncertain"], deadline=deadline)
+    return PredictResponse.model_validate(
+        fields | {"explanation": explanation, "timings_ms": milliseconds(seconds), "request_id": intake.request_id}
     )
