@@ -37,7 +37,7 @@ def clip_fields(clip: Clip, prediction: Prediction, row: int) -> dict[str, Any]:
         "quality": report.quality.rounded(),
         "video_probs": percentages(prediction.video_probabilities[row]) if modalities.video else None,
         "audio_probs": percentages(prediction.audio_probabilities[row]) if modalities.audio else None,
-        "frame_attention": prediction.frame_attention[row].astype(float).round(_ATTENTION_DECIMALS).tolist()
+        "frame_attention": [round(value, _ATTENTION_DECIMALS) for value in prediction.frame_attention[row].tolist()]
         if modalities.video
         else None,
     }
@@ -51,7 +51,7 @@ def scores(prediction: Prediction, row: int) -> dict[str, Any]:
         row: Which clip of the batch.
     """
     probabilities = percentages(prediction.probabilities[row])
-    top = int(np.argmax(probabilities))
+    top = probabilities.index(max(probabilities))
     return {
         "probs": probabilities,
         "top1": TopLabel(label=LABELS[top], prob=probabilities[top]),
@@ -70,8 +70,8 @@ def modalities_of(present: npt.NDArray[np.bool_]) -> Modalities:
 
 def percentages(probabilities: npt.NDArray[np.float32]) -> list[float]:
     """Probabilities in percent, without the noise of float32."""
-    rounded: list[float] = (100 * probabilities.astype(float)).round(_PERCENT_DECIMALS).tolist()
-    return rounded
+    # Of eight numbers, plain Python's take half the time of numpy's.
+    return [round(100 * value, _PERCENT_DECIMALS) for value in probabilities.tolist()]
 
 
 def milliseconds(seconds: dict[str, float]) -> dict[str, float]:

@@ -72,7 +72,8 @@ def create_app(settings: Settings, perform: Perform = perform_task) -> FastAPI:
     )
     install_error_handlers(app)
     for router in (predict.router, timeline.router, models.router, health.router, metrics.router):
-        app.include_router(router)
+        # As they are: `include_router` is for prefixes, and wraps a router so that each request is matched twice.
+        app.router.routes += router.routes
     if (settings.frontend_folder / "index.html").is_file():
         add_page(app, settings.frontend_folder)
     # Added last, it comes first.

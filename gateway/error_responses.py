@@ -54,13 +54,13 @@ def internal_error_response() -> JSONResponse:
     return error_response(EmotionError.code, message, POLICIES[EmotionError.code])
 
 
-def _answer_emotion_error(request: Request, error: Exception) -> JSONResponse:
+async def _answer_emotion_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, EmotionError)  # noqa: S101 (for the type checker; installed for this class)
     request.state.error_code = error.code
     return error_response(error.code, error.message, policy_of(error))
 
 
-def _answer_http_exception(request: Request, error: Exception) -> JSONResponse:
+async def _answer_http_exception(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)  # noqa: S101 (for the type checker; installed for this class)
     code = _CODES_OF_STATUSES.get(error.status_code, "invalid_request")
     template = _MESSAGES_OF_STATUSES.get(error.status_code, "")
@@ -75,7 +75,7 @@ def _shown(value: object) -> str:
     return "nothing" if value is None else f"'{str(value)[:40]}'"
 
 
-def _answer_validation_error(request: Request, error: Exception) -> JSONResponse:
+async def _answer_validation_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)  # noqa: S101 (for the type checker; installed for this class)
     faults = [
         f"{' '.join(str(part) for part in fault['loc'])}: {fault['msg']}, not {_shown(fault['input'])}"

@@ -30,5 +30,5 @@ def is_uncertain(probabilities: npt.NDArray[np.floating]) -> bool:
     Args:
         probabilities: [labels], summing to 1.
     """
-    second, first = np.sort(probabilities)[-2:]
+    second, first = sorted(probabilities.tolist())[-2:]
     return bool(first < LOWEST_PROBABILITY or first - second < SMALLEST_LEAD)
