@@ -51,6 +51,8 @@ class BoundedProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A client has connected, and should ask something."""
         super().connection_made(transport)
+        # Nothing is held back: uvloop would send a small answer only once the request's task had ended.
+        transport.set_write_buffer_limits(high=0)
         self._arm()
 
     def connection_lost(self, exc: Exception | None) -> None:
