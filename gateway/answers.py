@@ -2,39 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from gateway.decoded_clip import DecodedClip
 from gateway.predictors import Prediction
 from gateway.schemas.predictions import Modalities, TopLabel
 from preprocessing.certainty import is_uncertain
-from preprocessing.clip import Clip
 from preprocessing.contract import LABELS, MODALITIES
 
 _PERCENT_DECIMALS = 4
 _ATTENTION_DECIMALS = 6
 
 
-def clip_fields(clip: Clip, prediction: Prediction, row: int) -> dict[str, Any]:
+def clip_fields(clip: DecodedClip, prediction: Prediction, row: int) -> dict[str, Any]:
     """The fields of `ClipPrediction`, from which each endpoint makes its own answer.
 
     Args:
-        clip: Its tensors and what was found in it.
+        clip: What was found in it.
         prediction: The model's outputs for a batch.
         row: Which clip of the batch.
     """
     modalities = modalities_of(clip.present)
-    report = clip.report
     return scores(prediction, row) | {
         "labels": list(LABELS),
         "model": prediction.model,
         "model_version": prediction.model_version,
         "modalities": modalities,
-        "missing": report.missing,
-        "face": None if report.face is None else vars(report.face),
-        "quality": report.quality.rounded(),
+        "missing": clip.missing,
+        "face": clip.face,
+        "quality": clip.quality,
         "video_probs": percentages(prediction.video_probabilities[row]) if modalities.video else None,
         "audio_probs": percentages(prediction.audio_probabilities[row]) if modalities.audio else None,
         "frame_attention": [round(value, _ATTENTION_DECIMALS) for value in prediction.frame_attention[row].tolist()]
@@ -59,13 +59,13 @@ def scores(prediction: Prediction, row: int) -> dict[str, Any]:
     }
 
 
-def modalities_of(present: npt.NDArray[np.bool_]) -> Modalities:
+def modalities_of(present: Iterable[bool]) -> Modalities:
     """What the model was given.
 
     Args:
-        present: bool [2]: is there video, is there audio.
+        present: Is there video, is there audio.
     """
-    return Modalities(**dict(zip(MODALITIES, present.tolist(), strict=True)))
+    return Modalities(**dict(zip(MODALITIES, present, strict=True)))
 
 
 def percentages(probabilities: npt.NDArray[np.float32]) -> list[float]:

@@ -10,12 +10,12 @@ import numpy as np
 
 from gateway.answers import clip_fields, milliseconds
 from gateway.decode_worker import decode_clip
+from gateway.decoded_clip import DecodedClip
 from gateway.decoding import DecodeResult
 from gateway.errors import UploadTooLargeError
 from gateway.intake import Intake
 from gateway.schemas.predictions import BatchResponse, BatchResult, BatchTimings, ClipPrediction, ItemError
 from gateway.services import Services
-from preprocessing.clip import Clip
 from preprocessing.contract import INPUTS
 from preprocessing.errors import EmotionError
 
@@ -66,13 +66,13 @@ async def predict_batch(intake: Intake[list[bytes]], services: Services) -> Batc
     )
 
 
-async def _decode(intake: Intake[list[bytes]], services: Services) -> list[DecodeResult[Clip] | EmotionError]:
+async def _decode(intake: Intake[list[bytes]], services: Services) -> list[DecodeResult[DecodedClip] | EmotionError]:
     """What became of each clip. No more of them are under way than there are workers: others get their turn, too."""
     turns = asyncio.Semaphore(services.settings.decode_workers)
     limit, media_limits = services.settings.upload_limit, services.settings.media_limits(intake.deadline.expires)
     crop = intake.model.crop
 
-    async def decode(data: bytes) -> DecodeResult[Clip] | EmotionError:
+    async def decode(data: bytes) -> DecodeResult[DecodedClip] | EmotionError:
         if len(data) > limit:
             return UploadTooLargeError(f"The clip has {len(data)} bytes; the limit for one clip is {limit} bytes.")
         async with turns:

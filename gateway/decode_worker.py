@@ -20,16 +20,17 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 import av
 import cv2
 import numpy as np
 from av.error import FFmpegError
 
+from gateway.decoded_clip import DecodedClip, pack
 from gateway.errors import DecodeFailedError, DecodeMemoryError
 from gateway.freed_memory import keep_freed_memory
-from preprocessing.clip import Clip, read_clip
+from preprocessing.clip import read_clip
 from preprocessing.contract import CropMode
 from preprocessing.errors import DamagedMediaError, EmotionError
 from preprocessing.limits import MediaLimits
@@ -61,8 +62,7 @@ class WorkerLimits:
     cores: int
 
 
-@dataclass(frozen=True)
-class Performed(Generic[T]):
+class Performed(NamedTuple, Generic[T]):
     """What leaves the worker.
 
     Attributes:
@@ -185,14 +185,14 @@ def _rehearsal() -> bytes:
     return buffer.getvalue()
 
 
-def decode_clip(data: bytes, crop: CropMode, limits: MediaLimits) -> Clip:
-    """The task of `/predict`: `preprocessing.clip.read_clip`, without the sound itself."""
-    return read_clip(data, crop=crop, limits=limits).without_waveform()
+def decode_clip(data: bytes, crop: CropMode, limits: MediaLimits) -> DecodedClip:
+    """The task of `/predict`: `preprocessing.clip.read_clip`."""
+    return pack(read_clip(data, crop=crop, limits=limits))
 
 
-def decode_sampled(frames: Sequence[bytes], audio: bytes | None, crop: CropMode, limits: MediaLimits) -> Clip:
+def decode_sampled(frames: Sequence[bytes], audio: bytes | None, crop: CropMode, limits: MediaLimits) -> DecodedClip:
     """The task of `/predict/sampled`: `preprocessing.sampled.read_sampled`."""
-    return read_sampled(frames, audio, crop=crop, limits=limits).without_waveform()
+    return pack(read_sampled(frames, audio, crop=crop, limits=limits))
 
 
 def decode_timeline(data: bytes, step: float, longest: float, crop: CropMode, limits: MediaLimits) -> Timeline:

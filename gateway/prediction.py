@@ -7,14 +7,14 @@ from typing import Any
 
 from gateway.answers import clip_fields, milliseconds
 from gateway.decode_worker import Task
+from gateway.decoded_clip import DecodedClip
 from gateway.intake import Intake
 from gateway.schemas.predictions import PredictResponse
 from gateway.services import Services
-from preprocessing.clip import Clip
 
 
 async def predict_one(
-    intake: Intake[Any], services: Services, task: Task[Clip], args: tuple[Any, ...], *, explain: bool
+    intake: Intake[Any], services: Services, task: Task[DecodedClip], args: tuple[Any, ...], *, explain: bool
 ) -> PredictResponse:
     """Make the tensors of one window, run the model, and say what came out.
 

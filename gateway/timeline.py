@@ -104,7 +104,7 @@ class StartedTimeline:
                 start=round(window.start, 3),
                 end=round(window.start + window.length, 3),
                 **scores(prediction, row),
-                modalities=modalities_of(window.present),
+                modalities=modalities_of(window.present.tolist()),
             )
             for row, window in enumerate(timeline.windows[first:last])
         ]

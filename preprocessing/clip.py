@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,7 @@ class Clip:
         frames: uint8 [8, 112, 112, 3] RGB; zeros where video is missing.
         log_mel: float32 [64, 188] in [-1, 1]; zeros where audio is missing.
         present: bool [2]: is there video, is there audio.
-        waveform: float32 [48000] in [-1, 1] at 16 kHz, from which `log_mel` was made; [0] where it was left behind.
+        waveform: float32 [48000] in [-1, 1] at 16 kHz, from which `log_mel` was made.
         report: What was found.
     """
 
@@ -41,10 +41,6 @@ class Clip:
     present: npt.NDArray[np.bool_]
     waveform: npt.NDArray[np.float32]
     report: ClipReport
-
-    def without_waveform(self) -> Clip:
-        """The same without what only training needs: two fifths of its bytes."""
-        return replace(self, waveform=np.empty(0, np.float32))
 
     def tensors(self) -> dict[str, npt.NDArray[Any]]:
         """The model's inputs by name, with a batch dimension of 1."""
