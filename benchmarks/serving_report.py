@@ -78,8 +78,9 @@ def overhead(figures: dict[str, Any]) -> str:
     return "\n\n".join(
         [
             "## What the gateway adds",
-            "One request at a time, medians in milliseconds. *Overhead* is what the client waited less decoding and "
-            "inference: the way over loopback, the form, the queue and moving bytes to a worker and back, the answer.",
+            "One request at a time, medians in milliseconds. *Overhead* is what the client waited, from the first byte "
+            "sent to the last received, less decoding and inference: the way over loopback, the form, the queue and "
+            "moving bytes to a worker and back, the answer. The client is a bare socket.",
             table(("clip", "overhead", "its p95", *stages[1:]), rows),
             f"{figures['requests']} requests of each clip. The aim is {LIMIT:g} ms for the recording: {found:.2f} ms, "
             f"{met}. It was set on a machine that decodes the recording bare in {REFERENCE:g} ms; this one took "
