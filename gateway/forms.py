@@ -10,7 +10,7 @@ from typing import Final
 
 from python_multipart import MultipartParser
 from python_multipart.exceptions import FormParserError
-from python_multipart.multipart import parse_options_header
+from python_multipart.multipart import MAX_BOUNDARY_LENGTH, parse_options_header
 
 from gateway.errors import BadFormError
 
@@ -57,7 +57,15 @@ class FormReader:
         Args:
             boundary: The boundary that the content type names.
             most_parts: Most parts that the form may have.
+
+        Raises:
+            BadFormError: The boundary is too long.
         """
+        if len(boundary) > MAX_BOUNDARY_LENGTH:
+            raise BadFormError(
+                f"The boundary that the content type names has {len(boundary)} bytes; the limit is "
+                f"{MAX_BOUNDARY_LENGTH} bytes."
+            )
         self._most_parts = most_parts
         self._parts: list[FormPart] = []
         self._header_name = b""
