@@ -86,7 +86,7 @@ class BoundedProtocol(HttpToolsProtocol):
         """Part of the body is there."""
         if self._is_refused:
             return
-        if not self.cycle.body:
+        if not self.cycle.body and not self.cycle.response_complete:
             # uvicorn would copy it twice, into a buffer and out of it, for the case that more comes before it is read.
             self.cycle.body = cast("bytearray", body)
             body = b""
