@@ -124,7 +124,7 @@ async def fuzz(files: int, seed: int, workers: int) -> Outcome:
         await asyncio.gather(*(keep_busy() for _ in range(workers)))
         memory.append(_memory())
         again = [pool.run(*_task(good[0], 0), deadline=Deadline.after(60)) for _ in range(workers)]
-        whole = all(result.value.present.any() for result in await asyncio.gather(*again))
+        whole = all(any(result.value.present) for result in await asyncio.gather(*again))
     finally:
         await pool.stop()
     return Outcome(
