@@ -28,7 +28,9 @@ def _piece(function: str, efforts: Mapping[Effort, tuple[float, ...]]) -> Callab
 
 PIECES: dict[str, Callable[[Effort], dict[str, Any]]] = {
     "stages": _piece("benchmarks.stages:measure", {"trial": (1,), "short": (7,), "full": (15,)}),
-    "overhead": _piece("benchmarks.overhead:measure", {"trial": (2,), "short": (100,), "full": (200,)}),
+    "overhead": _piece(
+        "benchmarks.overhead:measure", {"trial": (2, 1, 0.5), "short": (100, 9, 5.0), "full": (200, 15, 8.0)}
+    ),
     "variants": _piece(
         "benchmarks.serving:measure_variants", {"trial": (1, 1.0, 1), "short": (2, 5.0, 6), "full": (3, 8.0, 12)}
     ),

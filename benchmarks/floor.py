@@ -1,8 +1,10 @@
-"""The floor: what a machine can do with a clip where nothing but the codec and the model runs, on every core at once.
+"""What a machine can do with a clip where no server runs: decoding and the model, on every core at once.
 
-No server can do more with these libraries: FFmpeg decodes both tracks on one thread and throws everything away, with no
-conversion, no crop and no spectrogram, and the model runs on one thread, with the batches that suit it. Cores that work
-at the same time share caches, memory and, on many clouds, a power budget: one busy core alone promises too much.
+With nothing but the codec this is the floor: no server can do more with these libraries. FFmpeg decodes both tracks on
+one thread and throws everything away, with no conversion, no crop and no spectrogram. With this project's own reader,
+which decodes what its window needs, crops and computes the spectrogram, it is what decoding and inference allow its
+server. The model runs on one thread, with the batches that suit it. Cores that work at the same time share caches,
+memory and, on many clouds, a power budget: one busy core alone promises too much.
 """
 
 from __future__ import annotations
@@ -10,7 +12,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,19 +43,22 @@ class Floor:
         clips: Names of the clips.
     """
 
-    def __init__(self, model: Path, clips: Mapping[str, bytes]) -> None:
+    def __init__(
+        self, model: Path, clips: Mapping[str, bytes], decode: Callable[[bytes], object] = bare_decode
+    ) -> None:
         """Start the processes.
 
         Args:
             model: The ONNX file.
             clips: Files by name.
+            decode: What reads a file; a function of a module.
         """
         self.clips = tuple(clips)
         self._cores = len(os.sched_getaffinity(0))
         context = multiprocessing.get_context("spawn")
         barrier = context.Barrier(self._cores)
         self._pool = ProcessPoolExecutor(
-            self._cores, context, initializer=_prepare, initargs=(barrier, model, dict(clips))
+            self._cores, context, initializer=_prepare, initargs=(barrier, model, dict(clips), decode)
         )
         self.measure(next(iter(clips)), 0.0)
 
@@ -84,11 +89,12 @@ class Floor:
 _prepared: dict[str, Any] = {}
 
 
-def _prepare(barrier: Barrier, model: Path, clips: dict[str, bytes]) -> None:
+def _prepare(barrier: Barrier, model: Path, clips: dict[str, bytes], decode: Callable[[bytes], object]) -> None:
     tensors = read_clip(next(iter(clips.values()))).tensors()
     _prepared.update(
         barrier=barrier,
         clips=clips,
+        decode=decode,
         model=session(model),
         batch={key: np.repeat(array, BATCH, axis=0) for key, array in tensors.items()},
     )
@@ -101,7 +107,7 @@ def _work(name: str, seconds: float) -> _Shift:
     begin, cpu, clips = time.perf_counter(), time.process_time(), 0
     while not clips or time.perf_counter() < begin + seconds:
         for _ in range(BATCH):
-            bare_decode(clip)
+            _prepared["decode"](clip)
         run(model, batch)
         clips += BATCH
     return _Shift(clips / (time.perf_counter() - begin), (time.process_time() - cpu) / clips)

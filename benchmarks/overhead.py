@@ -17,11 +17,15 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from benchmarks import workloads
+from benchmarks.floor import Floor
 from benchmarks.measuring import interleaved, percentile
+from benchmarks.models import committed_model
 from benchmarks.results import FOLDER
+from benchmarks.serving import compare
 from benchmarks.stages import bare_decode
 from loadtest.payloads import Payload
 from loadtest.servers import ROOT, ours, running
+from preprocessing.clip import read_clip
 
 LIMIT: Final = 5.0
 """Milliseconds of a recording's median that are aimed at, on a machine that takes `REFERENCE` for its bare decoding."""
@@ -29,20 +33,26 @@ LIMIT: Final = 5.0
 REFERENCE: Final = 94.0
 """Milliseconds of bare decoding of the recording, on the machine for which the aim was set."""
 
+SHARE: Final = 0.85
+"""Share of what decoding and inference allow that is aimed at, where the server is saturated with recordings."""
+
 _WARM_UP: Final = 10
 _TIMEOUT: Final = 60.0
 _SIZE: Final = re.compile(rb"content-length: *(\d+)", re.IGNORECASE)
 
 
-def measure(requests: int) -> dict[str, Any]:
-    """Ask this project's server, with Triton behind it.
+def measure(requests: int, rounds: int, seconds: float) -> dict[str, Any]:
+    """Ask this project's server, with Triton behind it: one request at a time, and then by eight clients at once.
 
     Args:
-        requests: How many of each clip are measured.
+        requests: How many of each clip are measured one at a time.
+        rounds: How often the saturated server takes turns with its stages alone and with the floor.
+        seconds: Length of a turn.
 
     Returns:
         `clips`: by clip and stage, milliseconds at `p50` and `p95`; `waited` is what the client waited, and `overhead`
-        that less decoding and inference. `bare_decode`: milliseconds of bare decoding of the recording.
+        that less decoding and inference. `bare_decode`: milliseconds of bare decoding of the recording. `saturated`:
+        as `benchmarks.serving.compare` gives it, with the floors `stages` and `floor`.
     """
     recording = workloads.clip(workloads.RECORDING)
     probe = workloads.upload(recording)
@@ -52,7 +62,20 @@ def measure(requests: int) -> dict[str, Any]:
         before = bare()["bare"].wall
         clips = {name: _measure_one(server.address, payload, requests) for name, payload in payloads.items()}
         after = bare()["bare"].wall
-    return {"clips": clips, "bare_decode": 1000 * (before + after) / 2, "requests": requests}
+    return {
+        "clips": clips,
+        "bare_decode": 1000 * (before + after) / 2,
+        "requests": requests,
+        "saturated": _saturated(recording, rounds, seconds),
+    }
+
+
+def _saturated(recording: bytes, rounds: int, seconds: float) -> dict[str, Any]:
+    model, clips = committed_model(), {workloads.RECORDING: recording}
+    server = ours("this project", ROOT / "model_repository")
+    with Floor(model, clips) as floor, Floor(model, clips, read_clip) as stages:
+        floors = {"stages": stages, "floor": floor}
+        return compare([server], [workloads.RECORDING], rounds, seconds, requests=1, floors=floors)
 
 
 def _measure_one(address: str, payload: Payload, requests: int) -> dict[str, Any]:

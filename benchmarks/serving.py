@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
 from typing import Any
@@ -44,7 +44,7 @@ def measure_peers(rounds: int, seconds: float, requests: int) -> dict[str, Any]:
     contenders = [ours("this project", models.repositories["emotion_int8"]), *(peer(name, models) for name in PEERS)]
     whole = [workloads.RECORDING, workloads.ORIGINAL]
     with Floor(models.int8, {name: workloads.clip(name) for name in whole}) as floor:
-        return compare(contenders, [*whole, workloads.SAMPLED], rounds, seconds, requests, floor=floor)
+        return compare(contenders, [*whole, workloads.SAMPLED], rounds, seconds, requests, floors={"floor": floor})
 
 
 def compare(
@@ -54,7 +54,7 @@ def compare(
     seconds: float,
     requests: int,
     *,
-    floor: Floor | None = None,
+    floors: Mapping[str, Floor] | None = None,
 ) -> dict[str, Any]:
     """Measure contenders by turns.
 
@@ -64,12 +64,12 @@ def compare(
         rounds: How often each is measured.
         seconds: Length of a saturated measurement.
         requests: Number of requests of a measurement alone.
-        floor: What takes turns with them, where it is to be measured.
+        floors: What takes turns with them and is no server, by name.
 
     Returns:
         `figures`, by contender and workload: `alone` and `saturated`, each the medians over the rounds, and `rounds` of
-        both; `floor`, by workload: the medians, and `rounds` of `saturated`; `answers`, the first answer of each
-        contender to each workload; `idle_cpu`, the share of one core that each takes while nobody asks.
+        both; `floors`, by name and workload: the medians, and `rounds` of `saturated`; `answers`, the first answer of
+        each contender to each workload; `idle_cpu`, the share of one core that each takes while nobody asks.
     """
     probe = workloads.upload(workloads.clip(workloads.RECORDING))
     with ExitStack() as stack:
@@ -87,9 +87,9 @@ def compare(
             partial(_take_turn, server, payloads[server.name], found[server.name], seconds, requests)
             for server in servers
         ]
-        if floor is not None:
-            least.update({name: [] for name in floor.clips})
-            turns.insert(0, partial(_take_floors_turn, floor, least, seconds))
+        for name, floor in (floors or {}).items():
+            least[name] = {clip: [] for clip in floor.clips}
+            turns.insert(0, partial(_take_floors_turn, floor, least[name], seconds))
         for number in range(rounds):
             # Every other round goes backwards, so that nobody always comes after the same one.
             for turn in turns if number % 2 == 0 else turns[::-1]:
@@ -101,8 +101,11 @@ def compare(
         }
         for server, by in found.items()
     }
-    floors = {name: _medians(rows) | {"rounds": {"saturated": rows}} for name, rows in least.items()}
-    return {"figures": figures, "floor": floors, "answers": answers, "idle_cpu": idle, "clients": CLIENTS}
+    bare = {
+        name: {clip: _medians(rows) | {"rounds": {"saturated": rows}} for clip, rows in by.items()}
+        for name, by in least.items()
+    }
+    return {"figures": figures, "floors": bare, "answers": answers, "idle_cpu": idle, "clients": CLIENTS}
 
 
 def _take_turn(

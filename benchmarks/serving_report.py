@@ -7,7 +7,7 @@ import statistics
 from typing import Any
 
 from benchmarks import workloads
-from benchmarks.overhead import LIMIT, REFERENCE
+from benchmarks.overhead import LIMIT, REFERENCE, SHARE
 from benchmarks.tables import table
 
 _HEAD = (
@@ -86,13 +86,36 @@ def overhead(figures: dict[str, Any]) -> str:
             f"{met}. It was set on a machine that decodes the recording bare in {REFERENCE:g} ms; this one took "
             f"{bare:.0f} ms in the same run. Were all that the gateway does as much faster, it would add "
             f"{found * REFERENCE / bare:.2f} ms there.",
+            *_saturated(figures["saturated"]),
         ]
     )
 
 
+def _saturated(figures: dict[str, Any]) -> list[str]:
+    """What the server leaves of the machine where it is saturated."""
+    mine = figures["figures"]["this project"][workloads.RECORDING]
+    rows: list[tuple[Any, ...]] = [
+        ("this project", mine["saturated"]["per_second"], mine["saturated"]["server_cpu_ms"], None)
+    ]
+    shares = {}
+    for name, by in figures["floors"].items():
+        row = by[workloads.RECORDING]
+        shares[name] = _throughput(mine, row)
+        rows.append((name, row["per_second"], row["cpu_ms"], shares[name]))
+    share = shares["stages"]
+    return [
+        "And where eight clients never stop asking with the recording, beside what the same cores do without a server: "
+        "*stages* is what this server does to decode (what the window needs, crop, log-mel) and to infer, in batches "
+        "of eight; *floor* is the codec alone, which decodes everything and throws it away, and the model.",
+        table(("", "per s", "CPU ms", "this project's share"), rows),
+        f"Medians of {len(mine['rounds']['saturated'])} rounds. The aim is {SHARE:g} of what decoding and inference "
+        f"allow: {share:.3f}, {'reached' if share >= SHARE else '**missed**'}.",
+    ]
+
+
 def peers(figures: dict[str, Any]) -> str:
     """This server against others, and against the floor that none can get under."""
-    by, floor = figures["figures"], figures["floor"]
+    by, floor = figures["figures"], figures["floors"].get("floor", {})
     mine = by["this project"]
     floors = [
         ("floor", clip, None, None, row["per_second"], None, None, row["cpu_ms"], None) for clip, row in floor.items()
@@ -108,7 +131,7 @@ def peers(figures: dict[str, Any]) -> str:
             _refusals(figures),
             "Medians of the ratios of each round:",
             table(("clip", "", "throughput", "latency alone"), _comparisons(by, floor)),
-            _aims(by, floor, mine),
+            _aims(by, mine),
         ]
     )
 
@@ -122,6 +145,8 @@ def _comparisons(by: dict[str, Any], floor: dict[str, Any]) -> list[tuple[Any, .
                 rows.append((clip, f"this project × {peer}", *_ratios(mine[clip], by[peer][clip])))
         if "plain" in by and clip in floor:
             rows.append((clip, "floor × plain", _throughput(floor[clip], by["plain"][clip]), None))
+        if clip in floor:
+            rows.append((clip, "this project × floor", _throughput(mine[clip], floor[clip]), None))
     if workloads.SAMPLED in mine:
         for peer in by:
             if peer != "this project":
@@ -142,7 +167,7 @@ def _throughput(mine: dict[str, Any], theirs: dict[str, Any]) -> float:
     return statistics.median([float(more["per_second"] / (less["per_second"] or math.nan)) for more, less in rounds])
 
 
-def _aims(by: dict[str, Any], floor: dict[str, Any], mine: dict[str, Any]) -> str:
+def _aims(by: dict[str, Any], mine: dict[str, Any]) -> str:
     """What was aimed at, and whether it was reached."""
     rows: list[tuple[Any, ...]] = []
 
@@ -158,8 +183,6 @@ def _aims(by: dict[str, Any], floor: dict[str, Any], mine: dict[str, Any]) -> st
             throughput, latency = _ratios(mine[workloads.SAMPLED], by["plain"][workloads.RECORDING])
             judge("sampled: throughput ≥ 9 × plain", throughput, 9)
             judge("sampled: latency ≥ 8 × plain", latency, 8)
-    for clip, row in floor.items():
-        judge(f"{clip}: throughput ≥ 0.85 of the floor's", _throughput(mine[clip], row), 0.85)
     for name, theirs in by.items():
         if name != "this project":
             ahead = min(_ratios(mine[clip], theirs[clip])[0] for clip in theirs)

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
@@ -20,6 +20,7 @@ from benchmarks.load import drive
 from benchmarks.measuring import awake, cpu_seconds, interleaved, percentile, suspended
 from benchmarks.models import committed_model, make_models
 from loadtest.payloads import multipart, wait_until
+from preprocessing.clip import read_clip
 from tests.support.clips import draw
 
 _BURN = "import time\nwhile time.process_time() < 0.5: pass\n"
@@ -119,9 +120,10 @@ def test_the_floor_decodes_every_frame_of_both_tracks() -> None:
     assert stages.demux(clip) >= 30
 
 
-def test_the_floor_keeps_every_core_busy_and_counts_the_clips_of_all() -> None:
+@pytest.mark.parametrize("decode", [stages.bare_decode, read_clip], ids=["codec alone", "whole stage"])
+def test_the_floor_keeps_every_core_busy_and_counts_the_clips_of_all(decode: Callable[[bytes], object]) -> None:
     clip = draw(frame_times=range(0, 500, 100))
-    with Floor(committed_model(), {"clip": clip}) as floor:
+    with Floor(committed_model(), {"clip": clip}, decode) as floor:
         begin = time.perf_counter()
         found = floor.measure("clip", 0.5)
         seconds = time.perf_counter() - begin
@@ -131,13 +133,17 @@ def test_the_floor_keeps_every_core_busy_and_counts_the_clips_of_all() -> None:
 
 
 def test_the_overhead_is_what_the_stages_leave_of_the_wait() -> None:
-    found = overhead.measure(2)
+    found = overhead.measure(2, 1, 0.5)
     for clip, stages_of_clip in found["clips"].items():
         medians = {stage: row["p50"] for stage, row in stages_of_clip.items()}
         assert 0 < medians["overhead"] < medians["waited"], clip
         assert medians["upload"] + medians["queue"] < medians["overhead"], clip
     assert set(found["clips"]) == {"recording", "original", "sampled"}
     assert found["bare_decode"] > 0
+    rates = {name: by["recording"]["per_second"] for name, by in found["saturated"]["floors"].items()}
+    assert set(rates) == {"stages", "floor"}
+    assert all(rate > 0 for rate in rates.values())
+    assert found["saturated"]["figures"]["this project"]["recording"]["saturated"]["per_second"] > 0
 
 
 def test_the_fp32_model_is_the_committed_one_without_rounding(tmp_path_factory: pytest.TempPathFactory) -> None:
