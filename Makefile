@@ -54,7 +54,7 @@ fuzz-api: .venv/.development  ## Ask a running gateway what its OpenAPI descript
 loadtest: .venv/.development $(TRITON_ENVIRONMENT)  ## Load Triton and the gateway for two minutes; docs/LOADTEST.md
 	.venv/bin/python -m loadtest --shape step --seconds 120 $(ARGS)
 
-bench: .venv/.development $(TRITON_ENVIRONMENT) peers  ## Measure everything in about an hour (ARGS="--effort short": 35 minutes); writes docs/PERFORMANCE.md
+bench: .venv/.development $(TRITON_ENVIRONMENT) peers  ## Measure everything in about an hour (ARGS="--effort short": 40 minutes); writes docs/PERFORMANCE.md
 	.venv/bin/python -m benchmarks $(ARGS)
 
 PEERS = plain litserve bentoml

@@ -12,7 +12,7 @@ from typing import Any, Literal, get_args
 from benchmarks import results
 
 Effort = Literal["trial", "short", "full"]
-"""`trial` shows that everything works, `short` gives figures in about 35 minutes, `full` in about an hour."""
+"""`trial` shows that everything works, `short` gives figures in about 40 minutes, `full` in about an hour."""
 
 
 def _piece(function: str, efforts: Mapping[Effort, tuple[float, ...]]) -> Callable[[Effort], dict[str, Any]]:
@@ -54,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--effort",
         choices=get_args(Effort),
         default="full",
-        help="rounds and their length: trial (to see that it works, no figures), short (35 minutes), full (an hour)",
+        help="rounds and their length: trial (to see that it works, no figures), short (40 minutes), full (an hour)",
     )
     options = parser.parse_args(arguments)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # servers that were started end with this process
