@@ -1,8 +1,9 @@
-"""What the gateway adds to decoding and inference, one request at a time.
+"""What the gateway adds to decoding and inference: time to one request, and work to a saturated machine.
 
-What a client waited, less what the answer says of decoding and inference: the way over loopback, the form, the queue,
-moving bytes to the worker and back, and the answer. The client is a bare socket: the request is made before the clock
-starts and the answer is read after it stops, so that no client's library counts.
+Time is what a client waited, less what the answer says of decoding and inference: the way over loopback, the form, the
+queue, moving bytes to the worker and back, and the answer. The client is a bare socket: the request is made before the
+clock starts and the answer is read after it stops, so that no client's library counts. Work shows in how many clips
+the server answers, of those that the same cores decode and infer without it.
 """
 
 from __future__ import annotations

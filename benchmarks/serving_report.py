@@ -92,7 +92,7 @@ def overhead(figures: dict[str, Any]) -> str:
 
 
 def _saturated(figures: dict[str, Any]) -> list[str]:
-    """What the server leaves of the machine where it is saturated."""
+    """How much of what the cores can do without a server the saturated one does."""
     mine = figures["figures"]["this project"][workloads.RECORDING]
     rows: list[tuple[Any, ...]] = [
         ("this project", mine["saturated"]["per_second"], mine["saturated"]["server_cpu_ms"], None)

@@ -70,7 +70,7 @@ def modalities_of(present: Iterable[bool]) -> Modalities:
 
 def percentages(probabilities: npt.NDArray[np.float32]) -> list[float]:
     """Probabilities in percent, without the noise of float32."""
-    # Of eight numbers, plain Python's take half the time of numpy's.
+    # For eight numbers plain Python is faster than numpy.
     return [round(100 * value, _PERCENT_DECIMALS) for value in probabilities.tolist()]
 
 

@@ -32,6 +32,8 @@ SECURITY_HEADERS: Final = {
     "X-Frame-Options": "DENY",
 }
 
+# As ASGI has them, made once.
+_RAW_REQUEST_ID_HEADER: Final = REQUEST_ID_HEADER.lower().encode()
 _RAW_SECURITY_HEADERS: Final = [(name.lower().encode(), value.encode()) for name, value in SECURITY_HEADERS.items()]
 
 _SANE_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -64,7 +66,8 @@ class RequestContextMiddleware:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] += [(b"x-request-id", request_id.encode()), *_RAW_SECURITY_HEADERS]
+                own = (_RAW_REQUEST_ID_HEADER, request_id.encode())
+                message["headers"] = [*message["headers"], own, *_RAW_SECURITY_HEADERS]
             await send(message)
 
         try:
