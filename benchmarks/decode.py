@@ -37,7 +37,7 @@ import numpy as np
 
 from benchmarks import measuring
 from gateway.decode_process import DecodeProcess, worker_context
-from gateway.decode_worker import WorkerLimits, decode_clip, perform
+from gateway.decode_worker import WorkerLimits, decode_clip
 from preprocessing.audio import read_sound
 from preprocessing.clip import decode_window, read_clip
 from preprocessing.contract import FRAME_COUNT, FRAME_SIZE, HOP_LENGTH, MEL_BINS, SAMPLE_RATE
@@ -188,7 +188,7 @@ async def worker(data: bytes, rounds: int) -> dict[str, float]:
         begin = time.perf_counter()
         await process.start(60)
         starts.append(time.perf_counter() - begin)
-        work = (perform, decode_clip, (data, "face", MediaLimits()), 1)
+        work = (decode_clip, (data, "face", MediaLimits()), 1)
         clips = [(await process.run(work)).seconds for _ in range(10)]
         firsts.append(clips[0])
         tenths.append(clips[9])

@@ -11,12 +11,12 @@ from gateway.errors import UnauthorizedError
 from gateway.keys import ANONYMOUS
 from gateway.services import services_of
 
-_header = APIKeyHeader(name="X-API-Key", auto_error=False, description="Asked for where the server has keys.")
-_bearer = HTTPBearer(auto_error=False, description="The same key, as a bearer token.")
+key_header = APIKeyHeader(name="X-API-Key", auto_error=False, description="Asked for where the server has keys.")
+bearer_token = HTTPBearer(auto_error=False, description="The same key, as a bearer token.")
 
 
-KeyHeader = Annotated[str | None, Security(_header)]
-BearerToken = Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)]
+KeyHeader = Annotated[str | None, Security(key_header)]
+BearerToken = Annotated[HTTPAuthorizationCredentials | None, Security(bearer_token)]
 
 
 async def identify(request: Request, header: KeyHeader, bearer: BearerToken) -> str:

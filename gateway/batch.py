@@ -16,17 +16,18 @@ from gateway.errors import UploadTooLargeError
 from gateway.intake import Intake
 from gateway.schemas.predictions import BatchResponse, BatchResult, BatchTimings, ClipPrediction, ItemError
 from gateway.services import Services
+from gateway.uploaded_file import UploadedFile
 from preprocessing.contract import INPUTS
 from preprocessing.errors import EmotionError
 
 logger = logging.getLogger(__name__)
 
 
-async def predict_batch(intake: Intake[list[bytes]], services: Services) -> BatchResponse:
+async def predict_batch(intake: Intake[list[UploadedFile]], services: Services) -> BatchResponse:
     """Decode clips, run the model once for all that could be decoded, and say what came out of each.
 
     Args:
-        intake: The request with the bytes of the files.
+        intake: The request with the files.
         services: The running gateway.
 
     Raises:
@@ -66,18 +67,22 @@ async def predict_batch(intake: Intake[list[bytes]], services: Services) -> Batc
     )
 
 
-async def _decode(intake: Intake[list[bytes]], services: Services) -> list[DecodeResult[DecodedClip] | EmotionError]:
+async def _decode(
+    intake: Intake[list[UploadedFile]], services: Services
+) -> list[DecodeResult[DecodedClip] | EmotionError]:
     """What became of each clip. No more of them are under way than there are workers: others get their turn, too."""
     turns = asyncio.Semaphore(services.settings.decode_workers)
     limit, media_limits = services.settings.upload_limit, services.settings.media_limits(intake.deadline.expires)
     crop = intake.model.crop
 
-    async def decode(data: bytes) -> DecodeResult[DecodedClip] | EmotionError:
+    async def decode(data: UploadedFile) -> DecodeResult[DecodedClip] | EmotionError:
         if len(data) > limit:
             return UploadTooLargeError(f"The clip has {len(data)} bytes; the limit for one clip is {limit} bytes.")
         async with turns:
             try:
-                result = await services.pool.run(decode_clip, data, crop, media_limits, deadline=intake.deadline)
+                result = await services.pool.run(
+                    decode_clip, data, crop, media_limits, deadline=intake.deadline, together=len(intake.upload)
+                )
             except EmotionError as error:
                 logger.info("clip of a batch failed: %s", error.message, extra={"code": error.code})
                 return error

@@ -1,7 +1,7 @@
 """The gateway's end of the sockets between it and a decode worker; the worker's end is in `gateway.decode_worker`.
 
-The event loop itself writes and reads, so that no thread is woken for a clip. Work goes out as one pickle after the
-other. What comes back has its length before it: the loop takes the bytes that are there and never waits for others.
+The event loop itself writes and reads, so that no thread is woken for a clip: it takes the bytes that are there and
+never waits for others.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ import pickle
 from collections.abc import Callable
 from typing import Any, cast
 
-from gateway.decode_worker import LENGTH, TAKEN, Work
+from gateway.decode_messages import LENGTH, packed_work
+from gateway.decode_worker import Work
 
 
 class WorkerConnection(asyncio.BufferedProtocol):
@@ -19,14 +20,12 @@ class WorkerConnection(asyncio.BufferedProtocol):
 
     Attributes:
         busy: Whether the worker owes an answer; at first, that it is ready.
-        taken: Whether it has said that the last work has reached it.
     """
 
     def __init__(self) -> None:
         self._transport: asyncio.Transport
         self._waiter: asyncio.Future[Any] | None = None
         self.busy = True
-        self.taken = False
         self._expect(LENGTH.size, self._take_length)
 
     @property
@@ -36,10 +35,8 @@ class WorkerConnection(asyncio.BufferedProtocol):
 
     def send(self, work: Work) -> None:
         """Give the worker something to do, whose answer is to be waited for before the next."""
-        self.busy, self.taken = True, False
-        pieces = _Pieces()
-        pickle.dump(work, pieces, protocol=pickle.HIGHEST_PROTOCOL)
-        self._transport.writelines(pieces)
+        self.busy = True
+        self._transport.writelines(packed_work(work))
 
     async def answer(self) -> Any:  # noqa: ANN401 (whatever the worker says)
         """What the worker says next. One that is cancelled leaves it to the next call.
@@ -87,15 +84,6 @@ class WorkerConnection(asyncio.BufferedProtocol):
     def _take_message(self, data: memoryview) -> None:
         self._expect(LENGTH.size, self._take_length)
         message = pickle.loads(data)  # noqa: S301 (from a process of our own)
-        if message == TAKEN:
-            self.taken = True
-            return
         self.busy = False
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(message)
-
-
-class _Pieces(list[bytes]):
-    """A file for a pickle that keeps the pieces it is written in: an upload is a piece by itself, and not copied."""
-
-    write = list.append

@@ -1,8 +1,9 @@
 """One process that decodes, with a connection of its own.
 
 Nothing is shared between two of them, no queue and no lock: whatever happens to one, at whatever moment, is seen as
-the end of its connection and concerns nobody else. Pools of libraries share a channel, and a worker that is killed
-while it holds the channel's lock delays all the others.
+the end of its connection and concerns nobody else. Each has a counter in shared memory, which only tells whether a
+lost worker had begun. Pools of libraries share a channel, and a worker that is killed while it holds the channel's
+lock delays all the others.
 """
 
 from __future__ import annotations
@@ -11,12 +12,13 @@ import asyncio
 import multiprocessing
 import socket
 import sys
+from ctypes import c_ulong
 from multiprocessing.context import BaseContext
 from multiprocessing.process import BaseProcess
 from typing import Any
 
 from gateway.decode_connection import WorkerConnection
-from gateway.decode_worker import Failed, Performed, Work, WorkerLimits, serve
+from gateway.decode_worker import Failed, Perform, Performed, Work, WorkerLimits, perform, serve
 
 _END_SECONDS = 5.0
 """A process that was killed is gone long before this."""
@@ -59,15 +61,18 @@ class DecodeProcess:
         given: How many pieces of work the process was given since it started.
     """
 
-    def __init__(self, context: BaseContext, limits: WorkerLimits) -> None:
+    def __init__(self, context: BaseContext, limits: WorkerLimits, perform: Perform = perform) -> None:
         """Prepare a process; `start` starts it.
 
         Args:
             context: How processes are started.
             limits: What it may use.
+            perform: How it runs a task.
         """
         self._context = context
         self._limits = limits
+        self._perform = perform
+        self._taken = context.RawValue(c_ulong)
         self._process: BaseProcess | None = None
         self._connection: WorkerConnection | None = None
         self.given = 0
@@ -93,9 +98,9 @@ class DecodeProcess:
             TimeoutError: It is not warm in time; it was ended.
         """
         await self.stop()
-        self._process, ours = await asyncio.to_thread(_spawn, self._context, self._limits)
+        self._process, ours = await asyncio.to_thread(self._spawn)
         _, self._connection = await asyncio.get_running_loop().create_connection(WorkerConnection, sock=ours)
-        self.given = 0
+        self.given = self._taken.value = 0
         try:
             async with asyncio.timeout(timeout):
                 await self._connection.answer()
@@ -124,7 +129,7 @@ class DecodeProcess:
         try:
             outcome = await connection.answer()
         except EOFError:
-            if connection.taken:
+            if self._taken.value == self.given:
                 raise WorkerExitedError(await self._exit_code()) from None
             raise WorkerGoneError from None
         if isinstance(outcome, Failed):
@@ -167,19 +172,18 @@ class DecodeProcess:
         await asyncio.to_thread(process.join, _END_SECONDS)
         return process.exitcode or 0
 
-
-def _spawn(context: BaseContext, limits: WorkerLimits) -> tuple[BaseProcess, socket.socket]:
-    """Start a process; returns it and this end of its socket."""
-    ours, theirs = socket.socketpair()
-    for end in (ours, theirs):
-        end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
-    with theirs:
-        try:
-            process: BaseProcess = context.Process(  # type: ignore[attr-defined]
-                target=serve, args=(theirs, limits), name="decode", daemon=True
-            )
-            process.start()
-        except BaseException:
-            ours.close()
-            raise
-    return process, ours
+    def _spawn(self) -> tuple[BaseProcess, socket.socket]:
+        """Start a process; returns it and this end of its socket."""
+        ours, theirs = socket.socketpair()
+        for end in (ours, theirs):
+            end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
+        with theirs:
+            try:
+                process: BaseProcess = self._context.Process(  # type: ignore[attr-defined]
+                    target=serve, args=(theirs, self._limits, self._perform, self._taken), name="decode", daemon=True
+                )
+                process.start()
+            except BaseException:
+                ours.close()
+                raise
+        return process, ours

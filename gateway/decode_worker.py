@@ -11,12 +11,12 @@ import math
 import pickle
 import signal
 import socket
-import struct
 import sys
 import time
 import traceback
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from ctypes import c_ulong
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -27,6 +27,7 @@ import cv2
 import numpy as np
 from av.error import FFmpegError
 
+from gateway.decode_messages import receive_work, send_answer
 from gateway.decoded_clip import DecodedClip, pack
 from gateway.errors import DecodeFailedError, DecodeMemoryError
 from gateway.freed_memory import keep_freed_memory
@@ -90,55 +91,42 @@ class Failed:
 Perform = Callable[[Task[Any], tuple[Any, ...], int], Performed[Any]]
 """How a worker runs a task; `perform` unless a test injects faults."""
 
-Work = tuple[Perform, Task[Any], tuple[Any, ...], int]
-"""How, what, with which arguments, and on how many cores."""
-
-LENGTH: Final = struct.Struct("!Q")
-"""What comes before each pickle that leaves a worker: its length in bytes."""
+Work = tuple[Task[Any], tuple[Any, ...], int]
+"""What, with which arguments, and on how many cores."""
 
 READY: Final = "ready"
 """What a worker says once, when it is warm."""
 
-TAKEN: Final = "taken"
-"""What a worker says before each task: from now on, its end is the task's doing."""
-
 _limits: list[WorkerLimits] = []
 
 
-def serve(connection: socket.socket, limits: WorkerLimits) -> None:
+def serve(connection: socket.socket, limits: WorkerLimits, perform: Perform, taken: c_ulong) -> None:
     """Run tasks, one after the other, until the other end of the connection is closed: the whole life of a worker.
 
     Args:
         connection: Where work comes from and results go to.
         limits: What the worker may use.
+        perform: How it runs a task.
+        taken: Memory that is shared with the gateway, where the tasks are counted that have reached the worker: from
+            then on, its end is the task's doing.
     """
     # A worker that hangs inside a codec never returns to Python, so that only the default action ends it at once.
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to all; the gateway ends its workers itself.
     start_worker(limits)
-    with connection.makefile("rb") as incoming, suppress(EOFError, OSError, pickle.UnpicklingError):  # It was closed.
-        _send(connection, READY)
+    with suppress(EOFError, OSError, pickle.UnpicklingError):  # It was closed.
+        send_answer(connection, READY)
         while True:
-            how, task, args, cores = pickle.load(incoming)  # noqa: S301 (from the gateway)
-            _send(connection, TAKEN)
+            task, args, cores = receive_work(connection)
+            taken.value += 1
             try:
-                outcome: Performed[Any] | Failed = how(task, args, cores)
+                outcome: Performed[Any] | Failed = perform(task, args, cores)
             except Exception as error:
                 error.add_note(traceback.format_exc())
                 outcome = Failed(error.with_traceback(None))
-            del how, task, args  # Nothing of an upload outlives its answer.
-            _send(connection, outcome)
+            del task, args  # Nothing of an upload outlives its answer.
+            send_answer(connection, outcome)
             del outcome
-
-
-def _send(connection: socket.socket, message: object) -> None:
-    """Send a pickle and its length in one piece, so that the other side wakes up once."""
-    frame = io.BytesIO()
-    frame.write(bytes(LENGTH.size))
-    pickle.dump(message, frame, protocol=pickle.HIGHEST_PROTOCOL)
-    with frame.getbuffer() as data:
-        LENGTH.pack_into(data, 0, len(data) - LENGTH.size)
-        connection.sendall(data)
 
 
 def start_worker(limits: WorkerLimits) -> None:

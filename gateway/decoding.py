@@ -71,7 +71,6 @@ class DecodePool:
         """
         self._settings = settings
         self._metrics = metrics
-        self._perform = perform
         limits = WorkerLimits(
             memory=settings.decode_memory,
             cpu_seconds=settings.decode_cpu_seconds,
@@ -79,7 +78,7 @@ class DecodePool:
             cores=settings.decode_cores,
         )
         context = worker_context()
-        self._workers = [DecodeProcess(context, limits) for _ in range(settings.decode_workers)]
+        self._workers = [DecodeProcess(context, limits, perform) for _ in range(settings.decode_workers)]
         self._idle: asyncio.LifoQueue[DecodeProcess] = asyncio.LifoQueue()
         self._reviving: set[asyncio.Task[None]] = set()
         self._stopping = False
@@ -123,7 +122,12 @@ class DecodePool:
             )
 
     async def run(
-        self, task: Task[T], *args: object, deadline: Deadline, timeout: float | None = None
+        self,
+        task: Task[T],
+        *args: object,
+        deadline: Deadline,
+        timeout: float | None = None,
+        together: int = 1,
     ) -> DecodeResult[T]:
         """Run one task in a worker. Cancelling ends the worker's work, too, in a moment at the latest.
 
@@ -132,6 +136,7 @@ class DecodePool:
             *args: Its arguments.
             deadline: When the result is of no more use.
             timeout: Longest time of this task, in seconds; the setting's where None.
+            together: How many tasks are given at the same moment, this one among them.
 
         Raises:
             MediaError: A subclass says why the clip cannot be read.
@@ -146,23 +151,21 @@ class DecodePool:
         self.admitted += 1
         try:
             with span("decode"):
-                done = await self._run(task, args, deadline, timeout or self._settings.decode_timeout)
+                done = await self._run(task, args, together, deadline, timeout or self._settings.decode_timeout)
         finally:
             self.admitted -= 1
         self._metrics.observe_stages(done.parts)
         return DecodeResult(done.value, done.seconds, time.perf_counter() - begin - done.seconds)
 
-    async def _run(self, task: Task[Any], args: tuple[Any, ...], deadline: Deadline, timeout: float) -> Performed[Any]:
+    async def _run(
+        self, task: Task[Any], args: tuple[Any, ...], together: int, deadline: Deadline, timeout: float
+    ) -> Performed[Any]:
         try:
-            async with asyncio.timeout(deadline.remaining()):
-                await asyncio.sleep(0)  # Those that came at the same time, as a batch does, are counted first.
-                for _ in range(len(self._workers) + 1):
-                    if not deadline.remaining():
-                        raise TimeoutError
-                    worker = await self._idle.get()
-                    work = self._perform, task, args, self._cores_for_one()
-                    with suppress(WorkerGoneError):  # It was lost while idle: the work waits for another.
-                        return await self._run_in(worker, work, deadline, timeout)
+            for _ in range(len(self._workers) + 1):
+                worker = await self._idle_worker(deadline)
+                work = task, args, self._cores_for_one(together)
+                with suppress(WorkerGoneError):  # It was lost while idle: the work waits for another.
+                    return await self._run_in(worker, work, deadline, timeout)
         except TimeoutError:
             raise DeadlineExceededError(
                 f"The clip was not decoded within {deadline.seconds:g} s, the limit for a whole request; "
@@ -174,6 +177,15 @@ class DecodePool:
             logger.exception("decoding failed in an unforeseen way")
             raise
         raise DecodeWorkerLostError("The clip could not be handed to a process that decodes.")
+
+    async def _idle_worker(self, deadline: Deadline) -> DecodeProcess:
+        remaining = deadline.remaining()
+        if not remaining:
+            raise TimeoutError
+        if not self._idle.empty():
+            return self._idle.get_nowait()
+        async with asyncio.timeout(remaining):
+            return await self._idle.get()
 
     async def _run_in(self, worker: DecodeProcess, work: Work, deadline: Deadline, timeout: float) -> Performed[Any]:
         """Run work in a worker, and see to it that the worker, or another in its place, becomes idle again."""
@@ -196,9 +208,9 @@ class DecodePool:
                 self._reviving.add(reviving)
                 reviving.add_done_callback(self._reviving.discard)
 
-    def _cores_for_one(self) -> int:
+    def _cores_for_one(self, together: int) -> int:
         """Cores for one of the clips that are there now: all for a lone one, one each on a busy machine."""
-        return max(1, self._settings.decode_cores // self.admitted)
+        return max(1, self._settings.decode_cores // max(self.admitted, together))
 
     def _can_go_on(self, worker: DecodeProcess) -> bool:
         return worker.alive and worker.given < self._settings.decode_recycle_after

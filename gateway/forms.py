@@ -13,6 +13,7 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MAX_BOUNDARY_LENGTH, parse_options_header
 
 from gateway.errors import BadFormError
+from gateway.uploaded_file import UploadedFile
 
 _SMALLEST_VIEW: Final = 4096
 """Pieces of so many bytes are kept where they arrived. Smaller ones are copied together: a view takes memory, too."""
@@ -41,11 +42,9 @@ class FormPart:
         else:
             self._pieces.append(bytearray(piece))
 
-    def take(self) -> bytes:
-        """The content, of which the part itself keeps nothing, so that no upload is held twice."""
-        content = b"".join(self._pieces)
-        self._pieces.clear()
-        return content
+    def content(self) -> UploadedFile:
+        """What the part holds."""
+        return UploadedFile(self._pieces)
 
 
 class FormReader:

@@ -9,7 +9,7 @@ from typing import Annotated, Final, Generic, TypeVar
 
 from fastapi import Depends, Query, Request
 
-from gateway.authentication import BearerToken, KeyHeader, identify
+from gateway.authentication import BearerToken, KeyHeader, bearer_token, identify, key_header
 from gateway.deadline import Deadline
 from gateway.disconnect import run_while_connected
 from gateway.logs import request_id_of_task
@@ -130,6 +130,19 @@ async def _admission(
     deadline = RequestDeadline.from_now(services.settings, seconds)
     await identify(request, key, bearer)
     return Admission(request, services, ModelChoice(model, version), deadline)
+
+
+async def admit(request: Request) -> Admission:
+    """Admit a request with the defaults of all that a caller may ask for.
+
+    Args:
+        request: A request whose body has not been read.
+
+    Raises:
+        UnauthorizedError: The caller's key is missing or wrong.
+        RateLimitedError: The caller asks too often.
+    """
+    return await _admission(request, await key_header(request), await bearer_token(request))
 
 
 AdmissionDependency = Annotated[Admission, Depends(_admission)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
 from functools import cache
 
@@ -79,7 +80,13 @@ class Metrics:
         self._explanations.labels(outcome).inc()
 
     def observe_stages(self, seconds: Mapping[str, float]) -> None:
-        """Take note of the stages of a prediction, in seconds."""
+        """Take note of the stages of a prediction, in seconds, as soon as whoever asks for it waits for something.
+
+        No client should wait for it.
+        """
+        asyncio.get_running_loop().call_soon(self._observe_stages, seconds)
+
+    def _observe_stages(self, seconds: Mapping[str, float]) -> None:
         for stage, value in seconds.items():
             self._stages(stage).observe(value)
 

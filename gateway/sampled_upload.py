@@ -11,6 +11,7 @@ from starlette.requests import Request
 from gateway.deadline import Deadline
 from gateway.errors import BadFormError, SampledTimesError
 from gateway.settings import Settings
+from gateway.uploaded_file import UploadedFile
 from gateway.uploads import FormLimits, files_in, read_form, too_large
 from preprocessing.contract import FRAME_COUNT, WINDOW_SECONDS
 from preprocessing.errors import SampledFramesError
@@ -46,8 +47,8 @@ class SampledUpload:
         audio: A WAV file; None where there is no sound.
     """
 
-    frames: list[bytes]
-    audio: bytes | None
+    frames: list[UploadedFile]
+    audio: UploadedFile | None
 
 
 async def read_sampled_upload(request: Request, settings: Settings, deadline: Deadline) -> SampledUpload:
@@ -82,7 +83,7 @@ async def read_sampled_upload(request: Request, settings: Settings, deadline: De
             raise BadFormError(f"The form has {len(times)} fields '{TIMES_FIELD}'; the limit is 1.")
         if not frames:
             raise SampledFramesError(f"There are times, but no frames; expected {FRAME_COUNT} frames.")
-        check_times(times[0].take())
+        check_times(bytes(times[0].content()))
     return SampledUpload(frames, audio[0] if audio else None)
 
 

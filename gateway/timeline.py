@@ -14,6 +14,7 @@ from gateway.errors import DeadlineExceededError
 from gateway.intake import Intake
 from gateway.schemas.timeline import TimelineHead, TimelineRow, TimelineTimings
 from gateway.services import Services
+from gateway.uploaded_file import UploadedFile
 from preprocessing.contract import LABELS, WINDOW_SECONDS
 from preprocessing.timeline import Timeline
 
@@ -32,7 +33,7 @@ class StartedTimeline:
     """
 
     def __init__(
-        self, intake: Intake[bytes], services: Services, decoded: DecodeResult[Timeline], *, begin: float
+        self, intake: Intake[UploadedFile], services: Services, decoded: DecodeResult[Timeline], *, begin: float
     ) -> None:
         """Take note; `start_timeline` makes the object whole.
 
@@ -111,14 +112,14 @@ class StartedTimeline:
         return rows, prediction.model_version
 
 
-async def start_timeline(intake: Intake[bytes], services: Services, step: float) -> StartedTimeline:
+async def start_timeline(intake: Intake[UploadedFile], services: Services, step: float) -> StartedTimeline:
     """Cut a clip into windows, and predict the first of them.
 
     No more clips are cut at once than the settings say: each keeps a worker for seconds, and short clips should not
     wait for long ones.
 
     Args:
-        intake: The request with the file's bytes.
+        intake: The request with the file.
         services: The running gateway.
         step: Seconds between the starts of two windows.
 

@@ -20,6 +20,7 @@ from gateway.errors import (
 )
 from gateway.forms import FormPart, FormReader
 from gateway.settings import Settings
+from gateway.uploaded_file import UploadedFile
 
 FILE_FIELD = "file"
 """Name of the form field that holds a clip."""
@@ -48,8 +49,8 @@ class FormLimits:
     deadline: Deadline
 
 
-async def read_clip(request: Request, settings: Settings, deadline: Deadline) -> bytes:
-    """The bytes of the one clip in a request.
+async def read_clip(request: Request, settings: Settings, deadline: Deadline) -> UploadedFile:
+    """The one clip in a request.
 
     Args:
         request: A request whose body has not been read.
@@ -74,8 +75,8 @@ async def read_clip(request: Request, settings: Settings, deadline: Deadline) ->
     return files[0]
 
 
-async def read_batch(request: Request, settings: Settings, deadline: Deadline) -> list[bytes]:
-    """The bytes of each clip in a request, in order.
+async def read_batch(request: Request, settings: Settings, deadline: Deadline) -> list[UploadedFile]:
+    """Each clip in a request, in order.
 
     Args:
         request: A request whose body has not been read.
@@ -125,7 +126,7 @@ async def read_form(request: Request, limits: FormLimits) -> list[FormPart]:
         reader.close()
 
 
-def files_in(parts: list[FormPart], field: str, limits: FormLimits) -> list[bytes]:
+def files_in(parts: list[FormPart], field: str, limits: FormLimits) -> list[UploadedFile]:
     """The files in a field of a form, at least one.
 
     Args:
@@ -143,7 +144,7 @@ def files_in(parts: list[FormPart], field: str, limits: FormLimits) -> list[byte
         raise MissingFileError(f"The form has {listed}; {limits.expected}.")
     if not all(part.is_file for part in found):
         raise MissingFileError(f"The field '{field}' holds text and no file; {limits.expected}.")
-    return [part.take() for part in found]
+    return [part.content() for part in found]
 
 
 def _boundary(request: Request, limits: FormLimits) -> bytes:

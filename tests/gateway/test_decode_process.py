@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from gateway.decode_process import DecodeProcess, WorkerExitedError, WorkerGoneError, worker_context
-from gateway.decode_worker import Work, WorkerLimits, perform
+from gateway.decode_worker import Work, WorkerLimits
 
 PATIENCE = 60.0
 
@@ -30,7 +30,7 @@ async def started() -> AsyncIterator[DecodeProcess]:
 
 
 def work(task: Callable[..., Any], *args: object) -> Work:
-    return perform, task, args, 1
+    return task, args, 1
 
 
 def test_what_is_larger_than_a_sockets_buffer_goes_there_and_back_unchanged() -> None:

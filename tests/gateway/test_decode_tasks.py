@@ -86,12 +86,13 @@ def test_each_task_returns_what_its_reader_returns(clip: bytes) -> None:
 
 def test_a_lone_clip_gets_all_cores_and_clips_beside_each_other_share_them() -> None:
     async def work(pool: DecodePool) -> None:
-        async def cores() -> int:
-            return (await pool.run(usable_cores, deadline=PATIENT)).value
+        async def cores(together: int) -> int:
+            return (await pool.run(usable_cores, deadline=PATIENT, together=together)).value
 
-        assert await asyncio.gather(*(cores() for _ in range(2))) == [2, 2]
-        assert await asyncio.gather(*(cores() for _ in range(4))) == [1, 1, 1, 1]
-        assert await cores() == 4
+        for clips, each in (2, 2), (4, 1), (1, 4):
+            assert await asyncio.gather(*(cores(clips) for _ in range(clips))) == [each] * clips
+        # Of those that come by themselves, the first cannot know of the others.
+        assert await asyncio.gather(*(cores(1) for _ in range(4))) == [4, 2, 1, 1]
 
     in_pool(work, decode_workers=4, decode_cores=4)
 

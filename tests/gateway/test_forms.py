@@ -28,7 +28,7 @@ def read_in_chunks(content: bytes, boundary: bytes, sizes: list[int]) -> bytes:
             position += size
     (part,) = reader.finish()
     reader.close()
-    return part.take()
+    return bytes(part.content())
 
 
 @pytest.mark.parametrize("seed", range(20))

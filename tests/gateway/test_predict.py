@@ -47,6 +47,19 @@ def test_answer_explains_itself(gateway: httpx.Client, clip: bytes) -> None:
     assert parts <= timings["total"] + 0.1
 
 
+def test_options_that_are_asked_for_as_they_are_anyhow_change_nothing(gateway: httpx.Client, clip: bytes) -> None:
+    plain = predict(gateway, clip).raise_for_status().json()
+    files = {"file": ("clip", clip)}
+    for asked in (
+        gateway.post("/predict?explain=false", files=files),
+        gateway.post("/predict", files=files, headers={"X-Deadline-Seconds": "20"}),
+    ):
+        answer = asked.raise_for_status().json()
+        assert answer.keys() == plain.keys()
+        for name in answer.keys() - {"timings_ms", "request_id"}:
+            assert answer[name] == plain[name]
+
+
 def test_same_clip_gets_same_numbers_and_another_clip_others(gateway: httpx.Client, clip: bytes) -> None:
     first, second = (predict(gateway, clip).json()["probs"] for _ in range(2))
     assert first == second

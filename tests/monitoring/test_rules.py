@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import subprocess
@@ -58,7 +59,11 @@ def exposed(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
     """Samples of a gateway and of a real Triton that have each answered something, and what the rules record."""
     services = make_services(Settings(mock=True), perform)
     services.metrics.count_request(method="POST", route="/predict", status=503, code="model_unavailable")
-    services.metrics.observe_stages({"total": 0.2})
+
+    async def observe() -> None:
+        services.metrics.observe_stages({"total": 0.2})
+
+    asyncio.run(observe())
     with serving(write_repository(tmp_path_factory.mktemp("models"), STANDIN)) as server:
         address = f"http://127.0.0.1:{server.options.metrics_port}/metrics"
         with urllib.request.urlopen(address, timeout=10) as answer:
