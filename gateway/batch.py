@@ -74,14 +74,17 @@ async def _decode(
     turns = asyncio.Semaphore(services.settings.decode_workers)
     limit, media_limits = services.settings.upload_limit, services.settings.media_limits(intake.deadline.expires)
     crop = intake.model.crop
+    left = sum(len(data) <= limit for data in intake.upload)
 
     async def decode(data: UploadedFile) -> DecodeResult[DecodedClip] | EmotionError:
+        nonlocal left
         if len(data) > limit:
             return UploadTooLargeError(f"The clip has {len(data)} bytes; the limit for one clip is {limit} bytes.")
         async with turns:
+            together, left = left, left - 1
             try:
                 result = await services.pool.run(
-                    decode_clip, data, crop, media_limits, deadline=intake.deadline, together=len(intake.upload)
+                    decode_clip, data, crop, media_limits, deadline=intake.deadline, together=together
                 )
             except EmotionError as error:
                 logger.info("clip of a batch failed: %s", error.message, extra={"code": error.code})

@@ -136,7 +136,7 @@ class DecodePool:
             *args: Its arguments.
             deadline: When the result is of no more use.
             timeout: Longest time of this task, in seconds; the setting's where None.
-            together: How many tasks are given at the same moment, this one among them.
+            together: How many tasks the caller has to be run, this one among them: they are to share the cores.
 
         Raises:
             MediaError: A subclass says why the clip cannot be read.

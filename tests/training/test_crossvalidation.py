@@ -23,7 +23,7 @@ pytestmark = pytest.mark.filterwarnings(
     "ignore:.*LeafSpec.* is deprecated:FutureWarning",
 )
 
-RECIPE = "--fusion late --freeze_branches --views 1 --epochs 2 --batch_size 16 --early_stopping_patience 0"
+RECIPE = "--fusion late --freeze_branches --views 1 --epochs 1 --batch_size 16 --early_stopping_patience 0"
 
 
 @pytest.fixture(scope="module")
