@@ -22,7 +22,7 @@ run: .venv/.serving $(TRITON_ENVIRONMENT)  ## Start Triton and the gateway; Ctrl
 	@exec .venv/bin/python -m stack
 
 test: test-environment  ## Run all tests, those that compute beside those of servers
-	.venv/bin/python -m pytest --numprocesses 2 --dist loadscope $(ARGS)
+	.venv/bin/python -m pytest --numprocesses 3 --dist loadscope $(ARGS)
 
 test-environment: .venv/.development $(TRITON_ENVIRONMENT) programs  ## Install what tests need
 

@@ -1,4 +1,4 @@
-"""How tests share the cores: one thread per process, and two processes of tests, of which one drives all the servers.
+"""How tests share the cores: one thread per process, and three processes of tests, of which one drives all the servers.
 
 Tests start several processes, and threads that wait for each other by spinning would take all the cores.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from typing import Final
 
 os.environ["OMP_NUM_THREADS"] = "1"
@@ -20,14 +21,29 @@ import pytest
 from xdist.remote import Producer
 from xdist.scheduler.loadscope import LoadScopeScheduling
 
-_COMPUTING: Final = ("tests/containers/", "tests/export/", "tests/preprocessing/", "tests/training/")
-"""Folders of tests that compute or build. Their files may run beside servers; tests of servers never do so with each
-other, for much of what they are asked has a deadline."""
+_COMPUTING: Final = (
+    "tests/benchmarks/test_gpu.py",
+    "tests/containers/",
+    "tests/export/",
+    "tests/preprocessing/",
+    "tests/training/",
+)
+"""Tests that compute or build. Their files may run beside servers; tests of servers never do so with each other, for
+much of what they are asked has a deadline."""
+
+_NICENESS: Final = 10
+"""Of a process that computes, where others run beside it: it takes what the tests of servers leave."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the size of the tests with crowds."""
     parser.addoption("--full-size", action="store_true", help="crowds of full size, as `make soak` has them")
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Let a process that computes give way."""
+    if "PYTEST_XDIST_WORKER" in os.environ and sys.platform != "win32" and item.nodeid.startswith(_COMPUTING):
+        os.setpriority(os.PRIO_PROCESS, 0, _NICENESS)
 
 
 class _Scheduling(LoadScopeScheduling):  # type: ignore[misc]
