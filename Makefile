@@ -6,6 +6,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 # Modules are compiled when they are first imported: pip would compile all, of which most are never used.
 PIP_INSTALL = .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-compile --constraint constraints.txt
+SERVING = --editable '.[local,triton]' --group gateway
 
 PIN = .venv/bin/uv pip compile --quiet --no-annotate --no-header --python-version 3.11 --constraint constraints.txt -
 
@@ -39,8 +40,8 @@ check-manifests: .venv/.development .venv-checkov/.installed  ## Check the Kuber
 # The Python packages of the images that we install them into, in CycloneDX's format; not those of the base images.
 sbom: .venv/.development .venv-sbom/.installed  ## Write bills of materials of the images to sbom/
 	mkdir -p sbom
-	.venv/bin/python .ci/image-requirements tracing -onnxruntime | $(PIN) --output-file sbom/gateway.txt
-	.venv/bin/python .ci/image-requirements training export | $(PIN) --output-file sbom/training.txt
+	.venv/bin/python .ci/image-requirements triton gateway tracing | $(PIN) --output-file sbom/gateway.txt
+	.venv/bin/python .ci/image-requirements local triton training export | $(PIN) --output-file sbom/training.txt
 	cp triton_server/requirements.txt sbom/triton.txt
 	set -e; for image in gateway triton training; do \
 		.venv-sbom/bin/cyclonedx-py requirements --output-reproducible --output-file "sbom/$$image.cdx.json" "sbom/$$image.txt"; done
@@ -87,7 +88,7 @@ format: .venv/.development  ## Format the code
 	.venv/bin/python -m ruff check --fix .
 
 lock: .venv/.development  ## Pin what is declared, in constraints.txt; ARGS=--upgrade takes newer versions
-	.venv/bin/uv pip compile --universal --fork-strategy fewest --python-version 3.11 --all-extras \
+	.venv/bin/uv pip compile --universal --fork-strategy fewest --python-version 3.11 --all-extras --group development \
 		--no-annotate --no-header $(ARGS) pyproject.toml --output-file constraints.txt
 
 lighthouse: .venv/.development programs  ## Measure the page by Lighthouse, served by nginx
@@ -102,17 +103,18 @@ clean:  ## Remove environments and caches, but no data, checkpoints or models
 .venv/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, this is " + sys.version.split()[0])'
 	$(PYTHON) -m venv .venv
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check 'pip>=25.1'  # knows dependency groups
 
 .venv/.serving: pyproject.toml constraints.txt | .venv/bin/python
-	$(PIP_INSTALL) --editable .
+	$(PIP_INSTALL) $(SERVING)
 	touch .venv/.serving
 
 .venv/.training: pyproject.toml constraints.txt | .venv/bin/python
-	$(PIP_INSTALL) --editable '.[training,export]'
+	$(PIP_INSTALL) $(SERVING) --group training --group export
 	touch .venv/.serving .venv/.training
 
 .venv/.development: pyproject.toml constraints.txt | .venv/bin/python
-	$(PIP_INSTALL) --editable '.[development]'
+	$(PIP_INSTALL) --editable '.[local,triton,plot]' --group development
 	touch .venv/.serving .venv/.training .venv/.development
 
 .venv-triton/.installed: triton_server/requirements.txt

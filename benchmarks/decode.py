@@ -35,18 +35,18 @@ import av
 import cv2
 import numpy as np
 
+from avemotion.preprocessing.audio import read_sound
+from avemotion.preprocessing.clip import decode_window, read_clip
+from avemotion.preprocessing.contract import FRAME_COUNT, FRAME_SIZE, HOP_LENGTH, MEL_BINS, SAMPLE_RATE
+from avemotion.preprocessing.face import crop_square, find_face
+from avemotion.preprocessing.limits import DecodeBudget, MediaLimits
+from avemotion.preprocessing.log_mel import log_mel
+from avemotion.preprocessing.media import open_media
+from avemotion.preprocessing.parallelism import parallelism
+from avemotion.preprocessing.video import read_pictures, sample_times
 from benchmarks import measuring
 from gateway.decode_process import DecodeProcess, worker_context
 from gateway.decode_worker import WorkerLimits, decode_clip
-from preprocessing.audio import read_sound
-from preprocessing.clip import decode_window, read_clip
-from preprocessing.contract import FRAME_COUNT, FRAME_SIZE, HOP_LENGTH, MEL_BINS, SAMPLE_RATE
-from preprocessing.face import crop_square, find_face
-from preprocessing.limits import MediaLimits, Spending
-from preprocessing.log_mel import log_mel
-from preprocessing.media import open_media
-from preprocessing.spare_cores import spare_cores
-from preprocessing.video import read_pictures, sample_times
 
 CLIPS: Final = (
     "01-01-01-01-01-01-01.mp4",
@@ -123,12 +123,12 @@ def stages(data: bytes) -> dict[str, Callable[[], object]]:
     def video() -> None:
         with open_media(data, MediaLimits()) as media:
             assert media.video is not None  # noqa: S101 (as above)
-            list(read_pictures(media.video, times, Spending()))
+            list(read_pictures(media.video, times, DecodeBudget()))
 
     def audio() -> None:
         with open_media(data, MediaLimits()) as media:
             assert media.audio is not None  # noqa: S101 (as above)
-            read_sound(media.audio, decoded.start, decoded.length, Spending())
+            read_sound(media.audio, decoded.start, decoded.length, DecodeBudget())
 
     def demux() -> None:
         with open_media(data, MediaLimits()):
@@ -213,7 +213,7 @@ def on_cores(data: bytes, rounds: int) -> dict[str, dict[str, float]]:
     """Median wall-clock and CPU milliseconds of `read_clip`, by the number of cores that it may use."""
 
     def read(cores: int) -> None:
-        with spare_cores(cores):
+        with parallelism(cores):
             read_clip(data)
 
     costs = measuring.interleaved({str(cores): partial(read, cores) for cores in (1, 2)}, rounds)

@@ -12,7 +12,7 @@ from benchmarks.load import drive
 from benchmarks.measuring import memory_bytes
 from benchmarks.models import make_models
 from benchmarks.results import FOLDER
-from loadtest.clips import draw_clip
+from loadtest.clips import synthetic_clip
 from loadtest.servers import ROOT, Contender, ours, running
 
 STRETCH = 500
@@ -42,7 +42,7 @@ def measure_memory(requests: int) -> dict[str, Any]:
     always are.
     """
     recording = workloads.clip(workloads.RECORDING)
-    small = workloads.upload(draw_clip(1.0, "webm", "libvpx", "libopus", seed=0, width=160, height=120))
+    small = workloads.upload(synthetic_clip(1.0, "webm", "libvpx", "libopus", seed=0, width=160, height=120))
     contender = ours("memory", ROOT / "model_repository")
     with running(contender, workloads.upload(recording), log=FOLDER / "logs" / "memory.log") as server:
         payloads = [small]

@@ -21,8 +21,8 @@ from typing import Any, Self
 
 import numpy as np
 
+from avemotion.preprocessing.clip import read_clip
 from benchmarks.stages import BATCH, bare_decode, run, session
-from preprocessing.clip import read_clip
 
 _PATIENCE = 120.0
 """Seconds in which all processes must be there, and have ended their last batch."""

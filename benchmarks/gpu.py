@@ -25,10 +25,10 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime
 
+from avemotion.preprocessing.contract import FRAME_SIZE, FRAMES, INPUTS, LOG_MEL, OUTPUTS, PROBABILITIES
 from benchmarks.measuring import interleaved
 from benchmarks.models import committed_model, fp32_model
 from benchmarks.results import FOLDER, NotMeasurableError
-from preprocessing.contract import FRAME_SIZE, FRAMES, INPUTS, LOG_MEL, OUTPUTS, PROBABILITIES
 
 BATCHES: Final = (1, 2, 4, 8, 16, 32, 64)
 ALGORITHM_SEARCH: Final = "EXHAUSTIVE"

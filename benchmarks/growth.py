@@ -8,7 +8,7 @@ from typing import Any
 from benchmarks import workloads
 from benchmarks.load import drive
 from benchmarks.results import FOLDER
-from loadtest.clips import draw_clip
+from loadtest.clips import synthetic_clip
 from loadtest.payloads import ask
 from loadtest.servers import ROOT, ours, running
 
@@ -42,7 +42,7 @@ def measure(seconds: float, requests: int) -> dict[str, Any]:
                 for clients in CLIENTS
             }
         for length in LENGTHS:
-            data = draw_clip(length, "webm", "libvpx", "libopus", seed=0)
+            data = synthetic_clip(length, "webm", "libvpx", "libopus", seed=0)
             row = {"megabytes": len(data) / 1e6}
             for name, path in (("predict", "/predict"), ("timeline", "/predict/timeline")):
                 payload = workloads.upload(data, path)

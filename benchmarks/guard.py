@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import cv2
 
+from avemotion.preprocessing.clip import read_clip
 from benchmarks.load import drive
 from benchmarks.measuring import interleaved
 from benchmarks.models import committed_model
@@ -19,7 +20,6 @@ from benchmarks.stages import bare_decode, run, session
 from benchmarks.workloads import RECORDING, upload
 from benchmarks.workloads import clip as workload
 from loadtest.servers import ROOT, ours, running
-from preprocessing.clip import read_clip
 
 LIMIT = 2.8
 """Largest ratio that passes; `python -m benchmarks guard` prints the present one."""

@@ -17,6 +17,7 @@ from functools import partial
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from avemotion.preprocessing.clip import read_clip
 from benchmarks import workloads
 from benchmarks.floor import Floor
 from benchmarks.measuring import interleaved, percentile
@@ -26,7 +27,6 @@ from benchmarks.serving import compare
 from benchmarks.stages import bare_decode
 from loadtest.payloads import Payload
 from loadtest.servers import ROOT, ours, running
-from preprocessing.clip import read_clip
 
 LIMIT: Final = 5.0
 """Milliseconds of a recording's median that are aimed at, on a machine that takes `REFERENCE` for its bare decoding."""

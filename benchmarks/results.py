@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any, ClassVar
 
+from avemotion.preprocessing.errors import EmotionError
 from benchmarks.machine import describe
 from loadtest.servers import ROOT
-from preprocessing.errors import EmotionError
 
 FOLDER = ROOT / "runs" / "benchmarks"
 

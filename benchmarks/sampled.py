@@ -18,14 +18,14 @@ import cv2
 import numpy as np
 import onnxruntime
 
+from avemotion.preprocessing.audio import read_sound
+from avemotion.preprocessing.clip import Clip, read_clip
+from avemotion.preprocessing.contract import PROBABILITIES, SAMPLE_RATE, WINDOW_SECONDS
+from avemotion.preprocessing.limits import DecodeBudget, MediaLimits
+from avemotion.preprocessing.media import open_media
+from avemotion.preprocessing.sampled import read_sampled
+from avemotion.preprocessing.video import read_pictures, sample_times
 from gateway.sampled_upload import JPEG_QUALITY, LONGEST_SIDE
-from preprocessing.audio import read_sound
-from preprocessing.clip import Clip, read_clip
-from preprocessing.contract import PROBABILITIES, SAMPLE_RATE, WINDOW_SECONDS
-from preprocessing.limits import MediaLimits, Spending
-from preprocessing.media import open_media
-from preprocessing.sampled import read_sampled
-from preprocessing.video import read_pictures, sample_times
 
 MODEL = Path(__file__).parents[1] / "model_repository" / "emotion_int8" / "1" / "model.onnx"
 
@@ -66,11 +66,11 @@ def main() -> None:
 def sample(data: bytes) -> tuple[list[bytes], bytes]:
     """The three seconds that `/predict` would read, sampled as `/contract` suggests: JPEG files, and a WAV file."""
     start = read_clip(data).report.window_start
-    spending = Spending(MediaLimits())
+    budget = DecodeBudget(MediaLimits())
     frames = []
-    with open_media(data, spending.limits) as media:
+    with open_media(data, budget.limits) as media:
         assert media.video is not None and media.audio is not None  # noqa: S101, PT018 (recordings have both)
-        for picture in read_pictures(media.video, sample_times(start, WINDOW_SECONDS), spending):
+        for picture in read_pictures(media.video, sample_times(start, WINDOW_SECONDS), budget):
             rgb = np.ascontiguousarray(picture.rgb())
             scale = min(1.0, LONGEST_SIDE / max(rgb.shape[:2]))
             size = (round(rgb.shape[1] * scale), round(rgb.shape[0] * scale))
@@ -78,7 +78,7 @@ def sample(data: bytes) -> tuple[list[bytes], bytes]:
             quality = [cv2.IMWRITE_JPEG_QUALITY, round(100 * JPEG_QUALITY)]
             _, encoded = cv2.imencode(".jpg", cv2.cvtColor(reduced, cv2.COLOR_RGB2BGR), quality)
             frames.append(encoded.tobytes())
-        sound = read_sound(media.audio, start, WINDOW_SECONDS, spending)
+        sound = read_sound(media.audio, start, WINDOW_SECONDS, budget)
     assert sound is not None  # noqa: S101
     buffer = io.BytesIO()
     with wave.open(buffer, "wb") as file:

@@ -13,15 +13,15 @@ import cv2
 import numpy as np
 import onnxruntime
 
+from avemotion.client.sampling import Sampling, sample_clip
+from avemotion.preprocessing.clip import read_clip
+from avemotion.preprocessing.contract import INPUTS, PROBABILITIES
+from avemotion.preprocessing.log_mel import log_mel
+from avemotion.preprocessing.sampled import read_sampled
 from benchmarks import workloads
 from benchmarks.measuring import Cost, interleaved
 from benchmarks.models import committed_model, make_models
 from benchmarks.results import FOLDER
-from client.sampling import Sampling, sample_clip
-from preprocessing.clip import read_clip
-from preprocessing.contract import INPUTS, PROBABILITIES
-from preprocessing.log_mel import log_mel
-from preprocessing.sampled import read_sampled
 
 BATCH = 8
 _SAMPLING = Sampling(longest_side=384, jpeg_quality=0.7)

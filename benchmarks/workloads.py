@@ -8,12 +8,12 @@ from pathlib import Path
 
 import httpx
 
-from client.errors import ClientError
-from client.rest import EmotionClient
-from client.sampling import SampledClip, Sampling, sample_clip
-from loadtest.clips import DATA_VARIABLE, draw_clip
+from avemotion.client.errors import ClientError
+from avemotion.client.rest import EmotionClient
+from avemotion.client.sampling import SampledClip, Sampling, sample_clip
+from avemotion.preprocessing.contract import WINDOW_SECONDS
+from loadtest.clips import DATA_VARIABLE, synthetic_clip
 from loadtest.payloads import Payload, multipart
-from preprocessing.contract import WINDOW_SECONDS
 
 RECORDING = "recording"
 ORIGINAL = "original"
@@ -36,8 +36,8 @@ def clip(name: str) -> bytes:
     if data and (path := Path(data) / _FILES[name]).is_file():
         return path.read_bytes()
     if name == RECORDING:
-        return draw_clip(WINDOW_SECONDS, "webm", "libvpx", "libopus", seed=0)
-    return draw_clip(WINDOW_SECONDS, "mp4", "libx264", "aac", seed=0, width=1280, height=720)
+        return synthetic_clip(WINDOW_SECONDS, "webm", "libvpx", "libopus", seed=0)
+    return synthetic_clip(WINDOW_SECONDS, "mp4", "libx264", "aac", seed=0, width=1280, height=720)
 
 
 def is_real() -> bool:

@@ -7,10 +7,10 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from avemotion.preprocessing.errors import EmotionError
 from export.arguments import command_parser, export_parser, limits_of, recipe_of
 from export.errors import RepositoryError
 from export.repository import promote, prune, roll_back, served, versions
-from preprocessing.errors import EmotionError
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from avemotion.preprocessing.contract import PROBABILITIES, VIDEO_PROBABILITIES
 from export.choices import MAX_ACCURACY_LOSS, MIN_AGREEMENT
 from export.errors import GateError
 from export.parity import open_session, run
-from preprocessing.contract import PROBABILITIES, VIDEO_PROBABILITIES
 
 LabelledBatch = tuple[dict[str, npt.NDArray[Any]], npt.NDArray[np.int64]]
 

@@ -11,8 +11,8 @@ from typing import Any
 import onnx
 from google.protobuf.message import DecodeError
 
-from preprocessing import contract
-from preprocessing.errors import ContractMismatchError, ModelFileError
+from avemotion.preprocessing import contract
+from avemotion.preprocessing.errors import ContractMismatchError, ModelFileError
 
 
 @dataclass(frozen=True)

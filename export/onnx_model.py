@@ -11,9 +11,9 @@ from typing import Final
 import onnx
 import torch
 
+from avemotion.preprocessing import contract
+from avemotion.preprocessing.model_metadata import CONTRACT_KEY, CROP_KEY, METRICS_KEY
 from export.quiet import loggers_at
-from preprocessing import contract
-from preprocessing.model_metadata import CONTRACT_KEY, CROP_KEY, METRICS_KEY
 from training.checkpoint import Checkpoint
 
 OPSET: Final = 18

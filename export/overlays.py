@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
+from avemotion.preprocessing.contract import CropMode
 from export.repository import measured, write_configuration
 from export.triton_config import Serving, gpu, render_config
-from preprocessing.contract import CropMode
 
 ROOT: Final = Path(__file__).parents[1]
 

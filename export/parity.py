@@ -11,10 +11,10 @@ import numpy.typing as npt
 import onnxruntime
 import torch
 
+from avemotion.preprocessing import contract
+from avemotion.preprocessing.contract import TensorSpec
 from export.choices import TOLERANCE
 from export.errors import ParityError
-from preprocessing import contract
-from preprocessing.contract import TensorSpec
 from training.network import ServingNetwork
 
 BATCH_SIZES: Final = (1, 2, 3, 8, 16)

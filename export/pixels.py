@@ -17,8 +17,8 @@ import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from avemotion.preprocessing.contract import FRAMES
 from export.errors import ExportError
-from preprocessing.contract import FRAMES
 from training.network.pixels import BIAS, MEAN, STD, WEIGHT, ZERO_POINT, to_pixels
 
 PIXELS: Final = "pixels"

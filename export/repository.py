@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from avemotion.preprocessing.contract import CropMode
+from avemotion.preprocessing.model_metadata import metrics_of
 from export.errors import ExportError, RepositoryError
 from export.triton_config import WARMUP_FOLDER, render_config, render_labels, warmup_files
-from preprocessing.contract import CropMode
-from preprocessing.model_metadata import metrics_of
 
 MODEL_FILE: Final = "model.onnx"
 RETIRED: Final = "retired-"

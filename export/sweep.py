@@ -25,12 +25,12 @@ from tritonclient.grpc import InferInput, np_to_triton_dtype
 from tritonclient.grpc.aio import InferenceServerClient
 from tritonclient.utils import InferenceServerException
 
+from avemotion.preprocessing.contract import PROBABILITIES
 from export.errors import RepositoryError
 from export.parity import random_inputs
 from export.repository import MODEL_FILE, served, write_configuration
 from export.timing import describe_processor
 from export.triton_config import Serving, render_config
-from preprocessing.contract import PROBABILITIES
 from triton_server.launcher import TritonServer
 from triton_server.options import LauncherOptions
 

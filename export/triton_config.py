@@ -14,9 +14,9 @@ from typing import Any, Final, Literal
 
 import numpy as np
 
-from preprocessing import contract
-from preprocessing.contract import CropMode, TensorSpec
-from preprocessing.model_metadata import CONTRACT_KEY, CROP_KEY, metrics_key
+from avemotion.preprocessing import contract
+from avemotion.preprocessing.contract import CropMode, TensorSpec
+from avemotion.preprocessing.model_metadata import CONTRACT_KEY, CROP_KEY, metrics_key
 
 Precision = Literal["FP16", "INT8"]
 """What TensorRT computes in; `INT8` needs a model whose activations are symmetric (`--activations s8`)."""
@@ -86,7 +86,7 @@ def render_config(
     preferred = (
         f"\n  preferred_batch_size: {list(serving.preferred_batch_sizes)}" if serving.preferred_batch_sizes else ""
     )
-    return f"""# Written by `python -m export` from the contract (preprocessing/contract.py): change it there.
+    return f"""# Written by `python -m export` from the contract (avemotion/preprocessing/contract.py): change it there.
 name: {json.dumps(name)}
 backend: "onnxruntime"
 max_batch_size: {serving.max_batch_size}

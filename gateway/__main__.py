@@ -10,12 +10,12 @@ import sys
 import uvicorn
 from pydantic import ValidationError
 
+from avemotion.preprocessing.errors import EmotionError
 from gateway.app import create_app
 from gateway.freed_memory import keep_freed_memory
 from gateway.logs import configure_logging
 from gateway.server import serve
 from gateway.settings import CommandLineSettings, Settings
-from preprocessing.errors import EmotionError
 
 
 def main() -> None:

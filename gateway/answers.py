@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from avemotion.api.predictions import Modalities, TopLabel
+from avemotion.preprocessing.contract import LABELS, MODALITIES
+from avemotion.preprocessing.uncertainty import is_uncertain
 from gateway.decoded_clip import DecodedClip
 from gateway.predictors import Prediction
-from gateway.schemas.predictions import Modalities, TopLabel
-from preprocessing.certainty import is_uncertain
-from preprocessing.contract import LABELS, MODALITIES
 
 _PERCENT_DECIMALS = 4
 _ATTENTION_DECIMALS = 6

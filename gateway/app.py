@@ -50,7 +50,7 @@ def create_app(settings: Settings, perform: Perform = perform_task) -> FastAPI:
     app = FastAPI(
         title="Audio-visual emotion recognition",
         description=_DESCRIPTION,
-        version=version("audio-visual-emotion"),
+        version=version("avemotion"),
         lifespan=lifespan,
         # Their pages load scripts from elsewhere, which the content security policy forbids.
         docs_url=None,

@@ -8,17 +8,17 @@ import time
 
 import numpy as np
 
+from avemotion.api.predictions import BatchResponse, BatchResult, BatchTimings, ClipPrediction, ItemError
+from avemotion.preprocessing.contract import INPUTS
+from avemotion.preprocessing.errors import EmotionError
 from gateway.answers import clip_fields, milliseconds
 from gateway.decode_worker import decode_clip
 from gateway.decoded_clip import DecodedClip
 from gateway.decoding import DecodeResult
 from gateway.errors import UploadTooLargeError
 from gateway.intake import Intake
-from gateway.schemas.predictions import BatchResponse, BatchResult, BatchTimings, ClipPrediction, ItemError
 from gateway.services import Services
 from gateway.uploaded_file import UploadedFile
-from preprocessing.contract import INPUTS
-from preprocessing.errors import EmotionError
 
 logger = logging.getLogger(__name__)
 

@@ -27,18 +27,18 @@ import cv2
 import numpy as np
 from av.error import FFmpegError
 
+from avemotion.preprocessing.clip import read_clip
+from avemotion.preprocessing.contract import CropMode
+from avemotion.preprocessing.errors import DamagedMediaError, EmotionError
+from avemotion.preprocessing.limits import MediaLimits
+from avemotion.preprocessing.parallelism import parallelism
+from avemotion.preprocessing.profiling import timed
+from avemotion.preprocessing.sampled import read_sampled
+from avemotion.preprocessing.timeline import Timeline, read_timeline
 from gateway.decode_messages import receive_work, send_answer
 from gateway.decoded_clip import DecodedClip, pack
 from gateway.errors import DecodeFailedError, DecodeMemoryError
 from gateway.freed_memory import keep_freed_memory
-from preprocessing.clip import read_clip
-from preprocessing.contract import CropMode
-from preprocessing.errors import DamagedMediaError, EmotionError
-from preprocessing.limits import MediaLimits
-from preprocessing.sampled import read_sampled
-from preprocessing.spare_cores import spare_cores
-from preprocessing.stopwatch import measured
-from preprocessing.timeline import Timeline, read_timeline
 
 T = TypeVar("T")
 
@@ -69,12 +69,12 @@ class Performed(NamedTuple, Generic[T]):
     Attributes:
         value: What the task returned.
         seconds: Time that the worker took, in seconds.
-        parts: Parts of it by name, in seconds: `crop` and `mel`.
+        stages: Times of its stages `crop` and `mel`, in seconds.
     """
 
     value: T
     seconds: float
-    parts: dict[str, float]
+    stages: dict[str, float]
 
 
 @dataclass(frozen=True)
@@ -138,7 +138,7 @@ def start_worker(limits: WorkerLimits) -> None:
     keep_freed_memory()
     warm_up()
     # Once more in this process: a forked one owns no page of its memory yet, and no thread.
-    with spare_cores(limits.cores):
+    with parallelism(limits.cores):
         read_clip(_rehearsal())
     _limits[:] = [limits]
     _set_limits(limits)
@@ -174,17 +174,17 @@ def _rehearsal() -> bytes:
 
 
 def decode_clip(data: bytes, crop: CropMode, limits: MediaLimits) -> DecodedClip:
-    """The task of `/predict`: `preprocessing.clip.read_clip`."""
+    """The task of `/predict`: `avemotion.preprocessing.clip.read_clip`."""
     return pack(read_clip(data, crop=crop, limits=limits))
 
 
 def decode_sampled(frames: Sequence[bytes], audio: bytes | None, crop: CropMode, limits: MediaLimits) -> DecodedClip:
-    """The task of `/predict/sampled`: `preprocessing.sampled.read_sampled`."""
+    """The task of `/predict/sampled`: `avemotion.preprocessing.sampled.read_sampled`."""
     return pack(read_sampled(frames, audio, crop=crop, limits=limits))
 
 
 def decode_timeline(data: bytes, step: float, longest: float, crop: CropMode, limits: MediaLimits) -> Timeline:
-    """The task of `/predict/timeline`: `preprocessing.timeline.read_timeline`."""
+    """The task of `/predict/timeline`: `avemotion.preprocessing.timeline.read_timeline`."""
     return read_timeline(data, step=step, longest=longest, crop=crop, limits=limits)
 
 
@@ -206,9 +206,9 @@ def perform(task: Task[T], args: tuple[Any, ...], cores: int) -> Performed[T]:
     _allow_cpu_seconds(limits.cpu_seconds)
     begin = time.perf_counter()
     try:
-        with measured() as parts, spare_cores(cores):
+        with timed() as stages, parallelism(cores):
             value = task(*args)
-        return Performed(value, time.perf_counter() - begin, parts)
+        return Performed(value, time.perf_counter() - begin, stages)
     except (EmotionError, TimeoutError):
         raise
     except MemoryError:

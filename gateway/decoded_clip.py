@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from preprocessing.clip import Clip
-from preprocessing.contract import FRAMES, LOG_MEL, PRESENT, TensorSpec
+from avemotion.preprocessing.clip import Clip
+from avemotion.preprocessing.contract import FRAMES, LOG_MEL, PRESENT, TensorSpec
 
 
 class DecodedClip(NamedTuple):

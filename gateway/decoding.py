@@ -15,6 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
+from avemotion.preprocessing.errors import EmotionError
 from gateway.deadline import Deadline
 from gateway.decode_process import DecodeProcess, WorkerExitedError, WorkerGoneError, worker_context
 from gateway.decode_worker import Perform, Performed, Task, Work, WorkerLimits, perform
@@ -28,7 +29,6 @@ from gateway.errors import (
 from gateway.metrics import Metrics
 from gateway.settings import Settings
 from gateway.tracing import span
-from preprocessing.errors import EmotionError
 
 logger = logging.getLogger(__name__)
 
@@ -66,7 +66,7 @@ class DecodePool:
 
         Args:
             settings: Number of workers and their limits.
-            metrics: Takes note of the parts of decoding.
+            metrics: Takes note of the stages of decoding.
             perform: How a worker runs a task. Tests pass one that misbehaves.
         """
         self._settings = settings
@@ -154,7 +154,7 @@ class DecodePool:
                 done = await self._run(task, args, together, deadline, timeout or self._settings.decode_timeout)
         finally:
             self.admitted -= 1
-        self._metrics.observe_stages(done.parts)
+        self._metrics.observe_stages(done.stages)
         return DecodeResult(done.value, done.seconds, time.perf_counter() - begin - done.seconds)
 
     async def _run(

@@ -11,9 +11,9 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
+from avemotion.preprocessing.errors import EmotionError
 from gateway.errors import POLICIES, ErrorPolicy, policy_of
 from gateway.logs import request_id_of_task
-from preprocessing.errors import EmotionError
 
 logger = logging.getLogger(__name__)
 

@@ -1,7 +1,7 @@
 """What can go wrong in the gateway, and which HTTP status each error of the product becomes.
 
-The classes extend the one hierarchy of `preprocessing.errors`; the table below is the only place that knows about
-HTTP, and `docs/API.md` lists it.
+The classes extend the hierarchy of `avemotion.preprocessing.errors`; the table below is the only place that knows
+about HTTP, and `docs/API.md` lists it.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Final
 
-from preprocessing.errors import EmotionError
+from avemotion.preprocessing.errors import EmotionError
 
 
 class InsecureSettingsError(EmotionError):

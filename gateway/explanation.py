@@ -17,10 +17,10 @@ from typing import Any, Final
 
 import httpx
 
+from avemotion.preprocessing.contract import LABELS
 from gateway.deadline import Deadline
 from gateway.metrics import Metrics
 from gateway.settings import Settings
-from preprocessing.contract import LABELS
 
 logger = logging.getLogger(__name__)
 

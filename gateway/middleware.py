@@ -12,10 +12,10 @@ from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from avemotion.preprocessing.errors import EmotionError
 from gateway.error_responses import internal_error_response
 from gateway.logs import request_id_of_task
 from gateway.metrics import Metrics
-from preprocessing.errors import EmotionError
 
 logger = logging.getLogger(__name__)
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 from typing import Any
 
+from avemotion.api.predictions import PredictResponse
 from gateway.answers import clip_fields, milliseconds
 from gateway.decode_worker import Task
 from gateway.decoded_clip import DecodedClip
 from gateway.intake import Intake
-from gateway.schemas.predictions import PredictResponse
 from gateway.services import Services
 
 

@@ -12,12 +12,12 @@ import time
 
 import numpy as np
 
+from avemotion.preprocessing.errors import EmotionError
 from gateway.deadline import Deadline
 from gateway.errors import NotReadyError
 from gateway.predictors import DEFAULT_CHOICE, Prediction, Predictor
 from gateway.predictors.base import random_tensors
 from gateway.settings import Settings
-from preprocessing.errors import EmotionError
 
 logger = logging.getLogger(__name__)
 

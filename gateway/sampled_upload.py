@@ -8,14 +8,14 @@ from typing import Final
 
 from starlette.requests import Request
 
+from avemotion.preprocessing.contract import FRAME_COUNT, WINDOW_SECONDS
+from avemotion.preprocessing.errors import SampledFramesError
+from avemotion.preprocessing.video import sample_times
 from gateway.deadline import Deadline
 from gateway.errors import BadFormError, SampledTimesError
 from gateway.settings import Settings
 from gateway.uploaded_file import UploadedFile
 from gateway.uploads import FormLimits, files_in, read_form, too_large
-from preprocessing.contract import FRAME_COUNT, WINDOW_SECONDS
-from preprocessing.errors import SampledFramesError
-from preprocessing.video import sample_times
 
 FRAMES_FIELD: Final = "frames"
 """Name of the form field that is repeated for each frame."""

@@ -13,8 +13,8 @@ from typing import Literal
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from avemotion.preprocessing.limits import MediaLimits
 from gateway.setting_types import Address, CommaSeparated, RateLimit, RateLimitStorage
-from preprocessing.limits import MediaLimits
 
 PROJECT_FOLDER = Path(__file__).resolve().parent.parent
 

@@ -7,16 +7,16 @@ import time
 from collections.abc import AsyncIterator
 from typing import Final
 
+from avemotion.api.timeline import TimelineHead, TimelineRow, TimelineTimings
+from avemotion.preprocessing.contract import LABELS, WINDOW_SECONDS
+from avemotion.preprocessing.timeline import Timeline
 from gateway.answers import milliseconds, modalities_of, scores
 from gateway.decode_worker import decode_timeline
 from gateway.decoding import DecodeResult
 from gateway.errors import DeadlineExceededError
 from gateway.intake import Intake
-from gateway.schemas.timeline import TimelineHead, TimelineRow, TimelineTimings
 from gateway.services import Services
 from gateway.uploaded_file import UploadedFile
-from preprocessing.contract import LABELS, WINDOW_SECONDS
-from preprocessing.timeline import Timeline
 
 SMALLEST_STEP: Final = 0.5
 """Smallest time between the starts of two windows, in seconds: they then share five sixths."""

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from avemotion.preprocessing.errors import EmotionError
 from gateway.logs import request_id_of_task
 from gateway.settings import Settings
-from preprocessing.errors import EmotionError
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace.export import SpanExporter
@@ -56,7 +56,7 @@ class Tracing:
         from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased  # noqa: PLC0415
         from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator  # noqa: PLC0415
 
-        resource = Resource.create({"service.name": _SERVICE, "service.version": version("audio-visual-emotion")})
+        resource = Resource.create({"service.name": _SERVICE, "service.version": version("avemotion")})
         self._provider = TracerProvider(
             sampler=ParentBased(TraceIdRatioBased(ratio)), resource=resource, shutdown_on_exit=False
         )

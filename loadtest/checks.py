@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy.typing as npt
 
-from preprocessing.contract import LABELS, PROBABILITIES
+from avemotion.preprocessing.contract import LABELS, PROBABILITIES
 
 TOLERANCE = 0.5
 """Percentage points by which two answers to the same clip may differ."""

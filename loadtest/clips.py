@@ -17,7 +17,7 @@ import numpy as np
 from av.audio.stream import AudioStream
 from av.container import OutputContainer
 
-from preprocessing.contract import WINDOW_SECONDS
+from avemotion.preprocessing.contract import WINDOW_SECONDS
 
 DATA_VARIABLE = "EMO_DATA"
 _SUFFIXES = {".mp4", ".webm", ".mov"}
@@ -58,13 +58,13 @@ def load_clips(folder: Path | None = None) -> list[LoadClip]:
         if found:
             return found
     return [
-        LoadClip("drawn_vp8.webm", draw_clip(WINDOW_SECONDS, "webm", "libvpx", "libopus", seed=0)),
-        LoadClip("drawn_avc1.mp4", draw_clip(WINDOW_SECONDS, "mp4", "libx264", "aac", seed=1)),
-        LoadClip("drawn_silent.mp4", draw_clip(WINDOW_SECONDS, "mp4", "libx264", None, seed=2)),
+        LoadClip("drawn_vp8.webm", synthetic_clip(WINDOW_SECONDS, "webm", "libvpx", "libopus", seed=0)),
+        LoadClip("drawn_avc1.mp4", synthetic_clip(WINDOW_SECONDS, "mp4", "libx264", "aac", seed=1)),
+        LoadClip("drawn_silent.mp4", synthetic_clip(WINDOW_SECONDS, "mp4", "libx264", None, seed=2)),
     ]
 
 
-def draw_clip(
+def synthetic_clip(
     seconds: float,
     container: str,
     video_codec: str,

@@ -18,13 +18,13 @@ from locust import LoadTestShape, User, events
 from locust.argument_parser import LocustArgumentParser
 from locust.env import Environment
 
-from client.rest import EmotionClient
-from client.sampling import Sampling
+from avemotion.client.rest import EmotionClient
+from avemotion.client.sampling import Sampling
+from avemotion.preprocessing.errors import EmotionError
 from loadtest.recorder import REFUSED, Answer, summarise
 from loadtest.scraping import gateway_stages, rounded, scrape, triton_stages
 from loadtest.shapes import SHAPES, Step, at
 from loadtest.users import USERS, BatchUser, OpenLoopUser, PredictUser, SampledUser, TimelineUser, TritonUser, stock
-from preprocessing.errors import EmotionError
 
 __all__ = ["BatchUser", "OpenLoopUser", "PredictUser", "ProductShape", "SampledUser", "TimelineUser", "TritonUser"]
 

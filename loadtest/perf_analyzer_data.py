@@ -19,9 +19,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from avemotion.preprocessing.clip import read_clip
+from avemotion.preprocessing.contract import INPUTS
 from loadtest.clips import load_clips
-from preprocessing.clip import read_clip
-from preprocessing.contract import INPUTS
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -19,15 +19,15 @@ from geventhttpclient import HTTPClient
 from locust import User, constant, events, task
 from locust.contrib.fasthttp import FastHttpUser
 
-from client.direct import TritonClient
-from client.errors import ClientError
-from client.sampling import Sampling, sample_clip
+from avemotion.client.direct import TritonClient
+from avemotion.client.errors import ClientError
+from avemotion.client.sampling import Sampling, sample_clip
+from avemotion.preprocessing.clip import read_clip
 from loadtest.checks import Checker
 from loadtest.clips import LoadClip, load_clips
 from loadtest.payloads import Payload, multipart
 from loadtest.recorder import REFUSED
 from loadtest.shapes import poisson
-from preprocessing.clip import read_clip
 
 BATCH = 4
 OPEN_LOOP_LIMIT = 500

@@ -13,11 +13,11 @@ from contextlib import ExitStack
 
 from pydantic import ValidationError
 
+from avemotion.preprocessing.errors import EmotionError
 from gateway.__main__ import describe_faults, listen, run
 from gateway.logs import configure_logging
 from gateway.settings import Settings
-from preprocessing.errors import EmotionError
-from stack.announcement import announce_first_prediction
+from stack.smoke_check import check_first_prediction
 from triton_server.errors import PortInUseError, TritonUnavailableError
 from triton_server.launcher import TritonServer
 from triton_server.options import LauncherOptions
@@ -32,7 +32,7 @@ def main() -> int:
             configure_logging(settings.log_level)
             listener = stack.enter_context(listen(settings))
             settings = _start_triton(settings, stack)
-            threading.Thread(target=announce_first_prediction, args=(settings,), daemon=True).start()
+            threading.Thread(target=check_first_prediction, args=(settings,), daemon=True).start()
             run(settings, listener)
     except KeyboardInterrupt:
         return 0

@@ -15,9 +15,9 @@ from typing import Any, Final
 import torch
 from torch import Tensor
 
-from preprocessing import contract
-from preprocessing.contract import CROP_MODES, CropMode
-from preprocessing.errors import ModelFileError
+from avemotion.preprocessing import contract
+from avemotion.preprocessing.contract import CROP_MODES, CropMode
+from avemotion.preprocessing.errors import ModelFileError
 from training.network import EmotionNetwork, NetworkConfig, ServingNetwork, Temperatures
 
 _FORMAT: Final = "audio-visual-emotion checkpoint 1"

@@ -17,11 +17,11 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from preprocessing.errors import EmotionError
+from avemotion.preprocessing.errors import EmotionError
 from training.checkpoint import Checkpoint
 from training.data.cache import Cache
 from training.data.splits import FOLDS, split_clips
-from training.evaluation import MEASURED, Answers, answer_all, fit_temperatures, summarise
+from training.evaluation import MEASURED, Answers, fit_temperatures, predict_all, summarise
 from training.network import NetworkConfig, Temperatures
 from training.options import parser
 from training.robustness import CONDITIONS, recall_when_recorded_otherwise
@@ -170,7 +170,7 @@ def _fold(
     )
     network, parts = train_network(own, cache, split, states=False)
     found = recall_when_recorded_otherwise(network, cache, split.test) if recordings else {}
-    return _Fold(answer_all(network, parts["test"]), cache.actors[split.test], found)
+    return _Fold(predict_all(network, parts["test"]), cache.actors[split.test], found)
 
 
 def _joined(parts: list[Answers], sizes: list[int]) -> Answers:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from preprocessing.errors import EmotionError
+from avemotion.preprocessing.errors import EmotionError
 from training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from training.crossvalidation import VARIANTS, cross_validate, mixed_recall, recipe_of, variant_of
 from training.data.cache import Cache

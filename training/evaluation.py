@@ -10,10 +10,10 @@ import numpy.typing as npt
 import torch
 from torch.utils.data import DataLoader
 
-from preprocessing.contract import PRESENT
+from avemotion.preprocessing.contract import PRESENT
 from training.calibration import fit_temperature
 from training.data.samples import LABEL
-from training.features import FeatureSamples, judge
+from training.features import FeatureSamples, forward
 from training.metrics import calibration_error, calibration_floor, reliability, score, unweighted_recall
 from training.network import EmotionNetwork, Temperatures, choose_answer
 
@@ -71,7 +71,9 @@ class Answers:
 
 
 @torch.inference_mode()
-def answer(network: EmotionNetwork, samples: FeatureSamples, allowed: tuple[bool, bool] = ABLATIONS["both"]) -> Answers:
+def predict(
+    network: EmotionNetwork, samples: FeatureSamples, allowed: tuple[bool, bool] = ABLATIONS["both"]
+) -> Answers:
     """Ask a network about samples whose branch features are known.
 
     Args:
@@ -86,7 +88,7 @@ def answer(network: EmotionNetwork, samples: FeatureSamples, allowed: tuple[bool
         present = batch[PRESENT.name] & torch.tensor(allowed)
         some = present.any(dim=1)
         kept = {name: values[some].to(device) for name, values in (batch | {PRESENT.name: present}).items()}
-        output = judge(network, kept)
+        output = forward(network, kept)
         answers = (output.logits, output.video_logits, output.audio_logits, kept[PRESENT.name], kept[LABEL])
         parts.append(tuple(values.float().cpu().numpy() for values in answers))
     fused, video, audio, given, labels = (np.concatenate(values) for values in zip(*parts, strict=True))
@@ -94,10 +96,10 @@ def answer(network: EmotionNetwork, samples: FeatureSamples, allowed: tuple[bool
     return Answers(fused, video, audio, given.astype(np.bool_), labels.astype(np.int64), places)
 
 
-def answer_all(network: EmotionNetwork, samples: FeatureSamples) -> dict[str, Answers]:
+def predict_all(network: EmotionNetwork, samples: FeatureSamples) -> dict[str, Answers]:
     """Answers for each of `ABLATIONS` that the samples allow."""
     return {
-        name: answer(network, samples, allowed)
+        name: predict(network, samples, allowed)
         for name, allowed in ABLATIONS.items()
         if (samples.present & np.array(allowed)).any()
     }
@@ -116,7 +118,7 @@ def evaluate(
     network: EmotionNetwork, temperatures: Temperatures, samples: FeatureSamples, actors: IntArray | None = None
 ) -> dict[str, Any]:
     """Everything that is reported of a network on one set of samples, as `summarise` describes it."""
-    answers = answer_all(network, samples)
+    answers = predict_all(network, samples)
     return summarise(answers, {name: each.calibrated(temperatures) for name, each in answers.items()}, actors)
 
 

@@ -22,8 +22,8 @@ from google.protobuf.message import DecodeError
 from onnx import numpy_helper
 from torch import Tensor, nn
 
-from preprocessing.contract import INPUTS, CropMode
-from preprocessing.errors import ModelFileError
+from avemotion.preprocessing.contract import INPUTS, CropMode
+from avemotion.preprocessing.errors import ModelFileError
 from training.checkpoint import Checkpoint
 from training.network import EmotionNetwork, NetworkConfig, Temperatures, pixels
 

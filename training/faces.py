@@ -13,7 +13,7 @@ from kornia import augmentation
 from torch import Tensor, nn
 from torch.nn import functional
 
-from preprocessing.contract import FRAME_SIZE, LABELS
+from avemotion.preprocessing.contract import FRAME_SIZE, LABELS
 from training.averaging import AVERAGE_DECAY, move_average
 from training.data.augmentation import mix_pairs
 from training.data.fer2013 import LABEL_OF_CLASS, Faces

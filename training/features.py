@@ -1,6 +1,6 @@
 """Branch features computed once, for fusions that are trained on top of frozen branches.
 
-A pass of the video branch costs a thousand times a pass of a fusion; over kept features, all fusions are compared in
+A pass of the video branch costs a thousand times a pass of a fusion; over cached features, all fusions are compared in
 the time that one epoch of the whole network takes.
 """
 
@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
-from preprocessing.contract import FRAMES, LABELS, LOG_MEL, PRESENT
+from avemotion.preprocessing.contract import FRAMES, LABELS, LOG_MEL, PRESENT
 from training.data.augmentation import Augmentation
 from training.data.cache import Cache
 from training.data.samples import LABEL, ClipSamples
@@ -78,7 +78,7 @@ class FeatureSamples(Dataset[dict[str, Tensor]]):
         return sample
 
 
-def kept_features(
+def cached_features(
     network: EmotionNetwork,
     cache: Cache,
     index: npt.NDArray[np.int64],
@@ -198,8 +198,8 @@ def _encode_frames(
     return {name: torch.cat(values) for name, values in parts.items()}
 
 
-def judge(network: EmotionNetwork, batch: dict[str, Tensor]) -> NetworkOutput:
-    """What a network says of a batch of contract inputs, or of kept features."""
+def forward(network: EmotionNetwork, batch: dict[str, Tensor]) -> NetworkOutput:
+    """What a network says of a batch of contract inputs, or of cached features."""
     if FRAME_FEATURES in batch:
         return network.fuse(batch[FRAME_FEATURES], batch[AUDIO_FEATURES], batch[LOG_MEL.name], batch[PRESENT.name])
     output: NetworkOutput = network(batch[FRAMES.name], batch[LOG_MEL.name], batch[PRESENT.name])

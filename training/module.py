@@ -13,10 +13,10 @@ from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 from torch.nn import functional
 
-from preprocessing.contract import FRAMES, LABELS, LOG_MEL, PRESENT
+from avemotion.preprocessing.contract import FRAMES, LABELS, LOG_MEL, PRESENT
 from training.data.augmentation import Augmentation, drop_modalities, mix
 from training.data.samples import LABEL
-from training.features import AUDIO_FEATURES, FRAME_FEATURES, judge
+from training.features import AUDIO_FEATURES, FRAME_FEATURES, forward
 from training.metrics import unweighted_recall
 from training.network import EmotionNetwork, NetworkOutput, choose_answer
 
@@ -36,7 +36,7 @@ class Optimization:
 
     Attributes:
         learning_rate: Highest rate of AdamW.
-        branch_share: Rate of the branches as a share of it; 0 freezes them, but for the classifier of faces.
+        branch_lr_scale: Rate of the branches as a share of it; 0 freezes them, but for the classifier of faces.
         weight_decay: AdamW's decoupled L2 penalty.
         scheduler: `cosine` anneals the rate to zero over all epochs after a warm-up; `none` keeps it.
         warm_up: Share of the steps over which the rate rises.
@@ -46,7 +46,7 @@ class Optimization:
     """
 
     learning_rate: float = 3e-4
-    branch_share: float = 1.0
+    branch_lr_scale: float = 1.0
     weight_decay: float = 1e-4
     scheduler: Scheduler = "cosine"
     warm_up: float = 0.05
@@ -75,14 +75,14 @@ class EmotionModule(lightning.LightningModule):
         self._augmentation = Augmentation() if augment else None
         self._seed = seed
         self._answers: list[tuple[Tensor, Tensor]] = []
-        if not optimization.branch_share:
+        if not optimization.branch_lr_scale:
             for parameter in self._select(_FROZEN):
                 parameter.requires_grad_(False)
 
     def on_train_epoch_start(self) -> None:
         """Put everything but frozen branches into training mode."""
         self.network.train()
-        if not self._optimization.branch_share:
+        if not self._optimization.branch_lr_scale:
             for name, module in self.network.named_children():
                 if f"{name}." in _FROZEN:
                     module.eval()
@@ -99,13 +99,13 @@ class EmotionModule(lightning.LightningModule):
             batch = batch if FRAME_FEATURES in batch else self._augmentation(batch)
             batch, targets = mix(batch, (*mixed, LOG_MEL.name), targets, self._optimization.mixup)
             batch = batch | {PRESENT.name: drop_modalities(batch[PRESENT.name])}
-        loss = self._loss(judge(self.network, batch), targets, batch[PRESENT.name])
+        loss = self._loss(forward(self.network, batch), targets, batch[PRESENT.name])
         self.log("training_loss", loss, on_step=False, on_epoch=True, batch_size=len(targets), sync_dist=True)
         return loss
 
     def validation_step(self, batch: dict[str, Tensor]) -> None:
         """Collect answers, for recall needs all of them."""
-        output = judge(self.network, batch)
+        output = forward(self.network, batch)
         logits = choose_answer(output.logits, output.video_logits, output.audio_logits, batch[PRESENT.name])
         loss = functional.cross_entropy(logits, batch[LABEL])
         self.log("validation_loss", loss, batch_size=len(batch[LABEL]), prog_bar=True)
@@ -123,10 +123,10 @@ class EmotionModule(lightning.LightningModule):
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """AdamW, the branches at their own rate, with warm-up and cosine annealing by step."""
         settings = self._optimization
-        slower = _BRANCHES if settings.branch_share else _FROZEN
+        slower = _BRANCHES if settings.branch_lr_scale else _FROZEN
         groups = [{"params": self._select(slower, others=True), "lr": settings.learning_rate}]
-        if settings.branch_share:
-            groups.append({"params": self._select(slower), "lr": settings.learning_rate * settings.branch_share})
+        if settings.branch_lr_scale:
+            groups.append({"params": self._select(slower), "lr": settings.learning_rate * settings.branch_lr_scale})
         optimizer = torch.optim.AdamW(groups, weight_decay=settings.weight_decay)
         steps = int(self.trainer.estimated_stepping_batches)
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: rate_factor(step, steps, settings))

@@ -39,7 +39,7 @@ def parser() -> argparse.ArgumentParser:
         default=[],
         help="branches, a checkpoint or an exported model (.onnx) to start from, later ones over earlier ones",
     )
-    network.add_argument("--freeze_branches", action="store_true", help="train the fusion alone, on kept features")
+    network.add_argument("--freeze_branches", action="store_true", help="train the fusion alone, on cached features")
     network.add_argument("--views", type=int, default=2, help="with frozen branches: changed copies of each clip")
     loop = result.add_argument_group("loop")
     loop.add_argument("--epochs", type=int, default=100)
@@ -47,7 +47,7 @@ def parser() -> argparse.ArgumentParser:
     loop.add_argument(
         "--learning_rate", type=float, help="highest rate (default: 3e-4; frozen branches 1e-3, late 1e-2)"
     )
-    loop.add_argument("--branch_share", type=float, default=1.0, help="learning rate of the branches, as a share")
+    loop.add_argument("--branch_lr_scale", type=float, default=1.0, help="learning rate of the branches, as a share")
     loop.add_argument("--weight_decay", type=float, default=Optimization.weight_decay)
     loop.add_argument("--scheduler", choices=get_args(Scheduler), default="cosine")
     loop.add_argument("--label_smoothing", type=float, default=Optimization.label_smoothing)

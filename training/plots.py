@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from sklearn.metrics import ConfusionMatrixDisplay
 
-from preprocessing.contract import LABELS
+from avemotion.preprocessing.contract import LABELS
 
 
 def plot_confusion(counts: list[list[int]], path: Path, title: str) -> None:

@@ -10,8 +10,8 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-from preprocessing.contract import CROP_MODES, LABELS
-from preprocessing.errors import EmotionError
+from avemotion.preprocessing.contract import CROP_MODES, LABELS
+from avemotion.preprocessing.errors import EmotionError
 from training.data.cache import open_cache, write_faces
 from training.data.decode import decode_ravdess
 from training.data.pairing import face_store

@@ -19,7 +19,7 @@ from typing import Final
 
 import torch
 
-from preprocessing.contract import FRAME_SIZE
+from avemotion.preprocessing.contract import FRAME_SIZE
 from training.checkpoint import save_branch
 from training.data.fer2013 import Faces, read_parts
 from training.exported import load_exported

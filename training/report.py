@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from preprocessing.contract import LABELS
+from avemotion.preprocessing.contract import LABELS
 from training.evaluation import MEASURED
 
 

@@ -14,8 +14,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from preprocessing.contract import SAMPLE_RATE
-from preprocessing.log_mel import log_mel
+from avemotion.preprocessing.contract import SAMPLE_RATE
+from avemotion.preprocessing.log_mel import log_mel
 from training.data.cache import Cache
 from training.data.recordings import noise_beside, shifted, speech_of
 from training.metrics import unweighted_recall

@@ -10,8 +10,8 @@ from typing import Any, Final
 import torch
 from torch import Tensor
 
-from preprocessing.contract import FRAMES, LABELS, LOG_MEL
-from preprocessing.errors import EmotionError, ModelFileError
+from avemotion.preprocessing.contract import FRAMES, LABELS, LOG_MEL
+from avemotion.preprocessing.errors import EmotionError, ModelFileError
 from training.checkpoint import load_weights
 from training.exported import exported_training_actors, load_exported
 from training.network import EmotionNetwork

@@ -16,14 +16,14 @@ from pytorch_lightning.loggers import CSVLogger, Logger, WandbLogger
 from pytorch_lightning.utilities import rank_zero_only
 from torch.utils.data import DataLoader
 
-from preprocessing.errors import EmotionError
+from avemotion.preprocessing.errors import EmotionError
 from training.checkpoint import Checkpoint, save_checkpoint
 from training.data.cache import Cache
 from training.data.pairing import TEST, TRAINING, VALIDATION
 from training.data.samples import ClipSamples
 from training.data.splits import Split, split_clips
-from training.evaluation import answer, evaluate, fit_temperatures
-from training.features import FeatureSamples, encode, kept_features, select, with_audio_features
+from training.evaluation import evaluate, fit_temperatures, predict
+from training.features import FeatureSamples, cached_features, encode, select, with_audio_features
 from training.module import WATCHED, EmotionModule, Optimization
 from training.network import EmotionNetwork, NetworkConfig
 from training.options import highest_rate, parser, prepared
@@ -69,7 +69,7 @@ def train(options: argparse.Namespace) -> dict[str, Any]:
         cache, options.split_mode, fold=options.fold, seed=options.seed, train_on_test=options.train_on_test
     )
     network, parts = train_network(options, cache, split)
-    temperatures = fit_temperatures(answer(network, parts["validation"]))
+    temperatures = fit_temperatures(predict(network, parts["validation"]))
     metrics = {part: evaluate(network, temperatures, samples) for part, samples in parts.items()}
     checkpoint = Checkpoint(
         config=network.config,
@@ -140,7 +140,7 @@ def frozen_samples(
     trained on, and is measured on others: of faces that it knows a branch is right too often, and is trusted too much.
     """
     bfloat16, workers = options.precision.startswith("bf16"), options.workers
-    changed = kept_features(
+    changed = cached_features(
         network,
         cache,
         # Of all clips, for other splits will want the others.
@@ -159,7 +159,7 @@ def frozen_samples(
     for name in ("validation", "test"):
         index = split.parts()[name]
         if len(index):
-            kept = kept_features(network, cache, index, TEST, workers=workers, bfloat16=bfloat16)
+            kept = cached_features(network, cache, index, TEST, workers=workers, bfloat16=bfloat16)
             parts[name] = FeatureSamples(with_audio_features(network, kept))
     return training, parts
 
@@ -178,7 +178,7 @@ def fit(
     """
     settings = Optimization(
         learning_rate=highest_rate(options),
-        branch_share=0.0 if options.freeze_branches else options.branch_share,
+        branch_lr_scale=0.0 if options.freeze_branches else options.branch_lr_scale,
         weight_decay=options.weight_decay,
         scheduler=options.scheduler,
         label_smoothing=options.label_smoothing,

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 from tqdm import tqdm
 
-from preprocessing.contract import LABELS
-from preprocessing.log_mel import log_mel
+from avemotion.preprocessing.contract import LABELS
+from avemotion.preprocessing.log_mel import log_mel
 from training.averaging import AVERAGE_DECAY, move_average
 from training.data.augmentation import mix_pairs
 from training.data.cache import Cache

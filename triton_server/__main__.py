@@ -8,7 +8,7 @@ import signal
 import sys
 from pathlib import Path
 
-from preprocessing.errors import EmotionError
+from avemotion.preprocessing.errors import EmotionError
 from triton_server.launcher import TritonServer
 from triton_server.options import MODEL_CONTROL_MODES, LauncherOptions
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from preprocessing.errors import EmotionError
+from avemotion.preprocessing.errors import EmotionError
 
 
 class TritonServerError(EmotionError):

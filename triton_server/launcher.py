@@ -14,7 +14,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Literal, Self
 
-from preprocessing.errors import EmotionError
+from avemotion.preprocessing.errors import EmotionError
 from triton_server.errors import ProbeError, TritonStartError
 from triton_server.installation import TritonInstallation, find_installation
 from triton_server.options import LauncherOptions

@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from triton_server import cleaner
+from triton_server import reaper
 from triton_server.errors import ModelRepositoryError, TritonServerError
 from triton_server.installation import TritonInstallation
 
@@ -43,7 +43,7 @@ class Workspace:
         """
         temporary = _temporary_folder()
         self.folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=temporary))
-        self._cleaner = self._start_cleaner(installation)
+        self._reaper = self._start_reaper(installation)
         try:
             self.backends = self._assemble_backends(installation)
             self.models = self._link_models(models)
@@ -54,22 +54,22 @@ class Workspace:
     @property
     def shared_memory_prefix(self) -> str:
         """What the names of this run's shared memory regions must begin with."""
-        return cleaner.shared_memory_prefix(self.folder)
+        return reaper.shared_memory_prefix(self.folder)
 
     def remove_shared_memory(self) -> None:
         """Remove what a killed server left in shared memory; call it when no server of this run is alive."""
-        cleaner.remove_shared_memory(self.folder)
+        reaper.remove_shared_memory(self.folder)
 
     def close(self) -> None:
         """Remove everything."""
         with contextlib.suppress(BrokenPipeError, subprocess.TimeoutExpired):
-            self._cleaner.communicate(b"clean up", timeout=_CLEANING_SECONDS)
-        # Where somebody killed the cleaner.
-        cleaner.clean(self.folder)
+            self._reaper.communicate(b"clean up", timeout=_CLEANING_SECONDS)
+        # Where somebody killed the reaper.
+        reaper.clean(self.folder)
 
-    def _start_cleaner(self, installation: TritonInstallation) -> subprocess.Popen[bytes]:
+    def _start_reaper(self, installation: TritonInstallation) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
-            [installation.python, "-I", "-S", cleaner.__file__, str(os.getpid()), self.folder],
+            [installation.python, "-I", "-S", reaper.__file__, str(os.getpid()), self.folder],
             stdin=subprocess.PIPE,
             start_new_session=True,
         )

@@ -18,7 +18,7 @@ import librosa
 import numpy as np
 import soundfile
 
-from preprocessing import contract
+from avemotion.preprocessing import contract
 
 _CASCADE = cv2.CascadeClassifier(cv2.data.haarcascades + "haarcascade_frontalface_alt2.xml")
 

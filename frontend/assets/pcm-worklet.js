@@ -20,7 +20,7 @@ class Keeper extends AudioWorkletProcessor {
   process([channels]) {
     if (channels.length > 0) {
       for (let index = this.#skip; index < channels[0].length && this.#kept < this.#samples.length; index += 1) {
-        // The mean, as preprocessing/audio.py mixes channels.
+        // The mean, as avemotion/preprocessing/audio.py mixes channels.
         this.#samples[this.#kept] = channels.reduce((sum, channel) => sum + channel[index], 0) / channels.length;
         this.#kept += 1;
       }

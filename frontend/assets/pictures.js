@@ -15,7 +15,7 @@ const BEYOND_SECONDS = 1e7;
 /** @returns {boolean} Whether this browser tells of each frame that a video shows. */
 export const canDrawFrames = () => "requestVideoFrameCallback" in HTMLVideoElement.prototype;
 
-/** Keeps what a video shows at given times: at each the last frame at or before it, as preprocessing/video.py does. */
+/** Keeps what a video shows at given times: at each the last frame at or before it, as avemotion/preprocessing/video.py does. */
 export class FrameKeeper {
   #video;
   #times;

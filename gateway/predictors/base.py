@@ -9,10 +9,10 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from avemotion.preprocessing.contract import CONTRACT_VERSION, FRAMES, INPUTS, LOG_MEL, OUTPUTS, PRESENT, CropMode
+from avemotion.preprocessing.model_metadata import checked_crop, metrics_of
 from gateway.deadline import Deadline
 from gateway.errors import ModelNotFoundError, ModelUnavailableError
-from preprocessing.contract import CONTRACT_VERSION, FRAMES, INPUTS, LOG_MEL, OUTPUTS, PRESENT, CropMode
-from preprocessing.model_metadata import checked_crop, metrics_of
 
 Tensors = Mapping[str, npt.NDArray[Any]]
 

@@ -15,6 +15,8 @@ from typing import TypeVar
 
 import onnxruntime
 
+from avemotion.preprocessing.contract import INPUTS, OUTPUTS
+from avemotion.preprocessing.errors import ContractMismatchError, ModelFileError
 from gateway.deadline import Deadline
 from gateway.errors import ModelUnavailableError
 from gateway.predictors.base import (
@@ -29,8 +31,6 @@ from gateway.predictors.base import (
     predict_in_chunks,
     prediction_of,
 )
-from preprocessing.contract import INPUTS, OUTPUTS
-from preprocessing.errors import ContractMismatchError, ModelFileError
 
 logger = logging.getLogger(__name__)
 

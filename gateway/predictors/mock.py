@@ -11,6 +11,7 @@ import hashlib
 import numpy as np
 import numpy.typing as npt
 
+from avemotion.preprocessing.contract import FRAME_ATTENTION, INPUTS, LOGITS
 from gateway.deadline import Deadline
 from gateway.predictors.base import (
     ModelChoice,
@@ -21,7 +22,6 @@ from gateway.predictors.base import (
     check_choice,
     predict_in_chunks,
 )
-from preprocessing.contract import FRAME_ATTENTION, INPUTS, LOGITS
 
 MODEL_NAME = "mock"
 _VERSION = "1"

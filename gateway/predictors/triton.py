@@ -13,6 +13,8 @@ from tritonclient.grpc import InferInput, InferRequestedOutput
 from tritonclient.grpc.aio import InferenceServerClient
 from tritonclient.utils import InferenceServerException
 
+from avemotion.preprocessing.contract import INPUTS, OUTPUTS
+from avemotion.preprocessing.errors import ContractMismatchError, EmotionError
 from gateway.deadline import Deadline
 from gateway.errors import DeadlineExceededError, ModelUnavailableError
 from gateway.predictors.base import (
@@ -29,8 +31,6 @@ from gateway.predictors.base import (
 )
 from gateway.predictors.channel import CHANNEL_OPTIONS
 from gateway.tracing import span, trace_headers
-from preprocessing.contract import INPUTS, OUTPUTS
-from preprocessing.errors import ContractMismatchError, EmotionError
 
 logger = logging.getLogger(__name__)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from avemotion.api.errors import ErrorResponse
 from gateway.errors import POLICIES
-from gateway.schemas.errors import ErrorResponse
 from gateway.uploads import FILE_FIELD
 
 _REQUEST_ID = "1f0c8a5e4b3d4f6c9a7b2d1e0f3c5a68"

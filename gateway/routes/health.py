@@ -6,13 +6,13 @@ from importlib.metadata import version
 
 from fastapi import APIRouter
 
+from avemotion.api.service import HealthResponse, ReadyResponse
 from gateway.routes.documentation import error_responses
-from gateway.schemas.service import HealthResponse, ReadyResponse
 from gateway.services import ServicesDependency
 
 router = APIRouter(tags=["health"])
 
-_VERSION = version("audio-visual-emotion")
+_VERSION = version("avemotion")
 
 
 @router.get("/health")

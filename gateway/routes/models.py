@@ -4,11 +4,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from gateway.authentication import Caller
-from gateway.deadline import Deadline
-from gateway.routes.documentation import error_responses
-from gateway.sampled_upload import JPEG_QUALITY, LONGEST_SIDE
-from gateway.schemas.service import (
+from avemotion.api.service import (
     ContractLimits,
     ContractResponse,
     Features,
@@ -16,10 +12,7 @@ from gateway.schemas.service import (
     ModelsResponse,
     SampledParameters,
 )
-from gateway.services import ServicesDependency
-from gateway.timeline import LARGEST_STEP, SMALLEST_STEP
-from preprocessing.certainty import RULE
-from preprocessing.contract import (
+from avemotion.preprocessing.contract import (
     CONTRACT_VERSION,
     FRAME_COUNT,
     FRAME_SIZE,
@@ -27,7 +20,14 @@ from preprocessing.contract import (
     SAMPLE_RATE,
     WINDOW_SECONDS,
 )
-from preprocessing.video import sample_times
+from avemotion.preprocessing.uncertainty import RULE
+from avemotion.preprocessing.video import sample_times
+from gateway.authentication import Caller
+from gateway.deadline import Deadline
+from gateway.routes.documentation import error_responses
+from gateway.sampled_upload import JPEG_QUALITY, LONGEST_SIDE
+from gateway.services import ServicesDependency
+from gateway.timeline import LARGEST_STEP, SMALLEST_STEP
 
 router = APIRouter(tags=["description"])
 

@@ -6,6 +6,9 @@ from typing import Final
 
 from fastapi import APIRouter, Response
 
+from avemotion.api.predictions import BatchResponse, PredictResponse
+from avemotion.preprocessing.contract import FRAME_COUNT, SAMPLE_RATE, WINDOW_SECONDS
+from avemotion.preprocessing.video import sample_times
 from gateway.batch import predict_batch
 from gateway.decode_worker import decode_clip, decode_sampled
 from gateway.intake import AdmissionDependency, Explain
@@ -13,10 +16,7 @@ from gateway.prediction import predict_one
 from gateway.routes.documentation import CLIP_FORM, CLIP_SCHEMA, file_schema, form_body, prediction_errors
 from gateway.routes.prediction_route import PredictionRoute
 from gateway.sampled_upload import AUDIO_FIELD, FRAMES_FIELD, TIMES_FIELD, read_sampled_upload
-from gateway.schemas.predictions import BatchResponse, PredictResponse
 from gateway.uploads import FILES_FIELD, read_batch, read_clip
-from preprocessing.contract import FRAME_COUNT, SAMPLE_RATE, WINDOW_SECONDS
-from preprocessing.video import sample_times
 
 router = APIRouter(tags=["prediction"], route_class=PredictionRoute)
 

@@ -9,13 +9,13 @@ from fastapi import APIRouter, Header, Query, Response
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel
 
+from avemotion.api.errors import ErrorDetail
+from avemotion.api.timeline import EndLine, ErrorLine, RowLine, StartLine, TimelineResponse, TimelineRow
+from avemotion.preprocessing.errors import EmotionError
 from gateway.intake import Admission, AdmissionDependency
 from gateway.routes.documentation import CLIP_FORM, prediction_errors
-from gateway.schemas.errors import ErrorDetail
-from gateway.schemas.timeline import EndLine, ErrorLine, RowLine, StartLine, TimelineResponse, TimelineRow
 from gateway.timeline import LARGEST_STEP, SMALLEST_STEP, StartedTimeline, start_timeline
 from gateway.uploads import read_clip
-from preprocessing.errors import EmotionError
 
 router = APIRouter(tags=["prediction"])
 

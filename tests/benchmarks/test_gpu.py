@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from avemotion.preprocessing.contract import INPUTS
 from benchmarks import __main__, gpu, gpu_report, report, results
 from benchmarks.models import committed_model, fp32_model, make_models
-from preprocessing.contract import INPUTS
 
 
 @pytest.fixture(scope="module")

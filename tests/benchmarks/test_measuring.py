@@ -14,14 +14,14 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import numpy as np
 import pytest
 
+from avemotion.preprocessing.clip import read_clip
 from benchmarks import overhead, stages
 from benchmarks.floor import Floor
 from benchmarks.load import drive
 from benchmarks.measuring import awake, cpu_seconds, interleaved, percentile, suspended
 from benchmarks.models import committed_model, make_models
 from loadtest.payloads import multipart, wait_until
-from preprocessing.clip import read_clip
-from tests.support.clips import draw
+from tests.support.clips import synthetic_clip
 
 _BURN = "import time\nwhile time.process_time() < 0.5: pass\n"
 _FAMILY = f"""
@@ -115,14 +115,14 @@ def test_several_clients_ask_at_once(server: str) -> None:
 
 
 def test_the_floor_decodes_every_frame_of_both_tracks() -> None:
-    clip = draw(frame_times=range(0, 3000, 100))
+    clip = synthetic_clip(frame_times=range(0, 3000, 100))
     assert stages.bare_decode(clip) == 30 + -(-3 * 48_000 // 1024)
     assert stages.demux(clip) >= 30
 
 
 @pytest.mark.parametrize("decode", [stages.bare_decode, read_clip], ids=["codec alone", "whole stage"])
 def test_the_floor_keeps_every_core_busy_and_counts_the_clips_of_all(decode: Callable[[bytes], object]) -> None:
-    clip = draw(frame_times=range(0, 500, 100))
+    clip = synthetic_clip(frame_times=range(0, 500, 100))
     with Floor(committed_model(), {"clip": clip}, decode) as floor:
         begin = time.perf_counter()
         found = floor.measure("clip", 0.5)

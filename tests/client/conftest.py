@@ -7,13 +7,13 @@ from collections.abc import Iterator
 import pytest
 
 from tests.gateway.running import running_gateway, settings_for_tests
-from tests.support.clips import draw
+from tests.support.clips import synthetic_clip
 
 
 @pytest.fixture(scope="session")
 def clip() -> bytes:
     """A short clip with both tracks and no face."""
-    return draw()
+    return synthetic_clip()
 
 
 @pytest.fixture(scope="session")

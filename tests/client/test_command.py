@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from client.__main__ import main
-from client.answers import Timeline
-from client.drawing import draw_in_terminal, draw_png
-from preprocessing.contract import LABELS
+from avemotion.client.__main__ import main
+from avemotion.client.answers import Timeline
+from avemotion.client.drawing import draw_in_terminal, draw_png
+from avemotion.preprocessing.contract import LABELS
 from tests.support.triton import free_ports
 
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from client import EmotionClient, RefusedError, TritonClient, UnreachableError
-from preprocessing.errors import ContractMismatchError, UnsupportedMediaError
+from avemotion import EmotionClient, RefusedError, TritonClient, UnreachableError
+from avemotion.preprocessing.errors import ContractMismatchError, UnsupportedMediaError
 from tests.gateway.models import MODEL, other_contract, write_model
 from tests.gateway.running import running_gateway, settings_for_tests
-from tests.support.clips import draw
+from tests.support.clips import synthetic_clip
 from tests.support.triton import free_ports, serving
 
 
@@ -23,7 +23,7 @@ def triton(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.mark.parametrize("tracks", [{}, {"audio_codec": None}, {"video_codec": None}], ids=str)
 def test_the_answer_is_the_gateways(triton: str, tracks: dict[str, None]) -> None:
-    clip = draw(**tracks)
+    clip = synthetic_clip(**tracks)
     host, port = triton.split(":")
     settings = settings_for_tests(mock=False, model=MODEL, triton_host=host, triton_grpc_port=int(port))
     with TritonClient(triton, model=MODEL) as direct, running_gateway(settings) as http:
@@ -40,7 +40,7 @@ def test_the_answer_is_the_gateways(triton: str, tracks: dict[str, None]) -> Non
 
 
 def test_many_clips_in_one_batch_get_the_answers_that_they_get_alone(triton: str) -> None:
-    clips = [draw(), draw(audio_codec=None), draw(video_codec=None)]
+    clips = [synthetic_clip(), synthetic_clip(audio_codec=None), synthetic_clip(video_codec=None)]
     with TritonClient(triton, model=MODEL) as direct:
         together = direct.predict_many(clips)
         alone = [direct.predict(clip) for clip in clips]

@@ -14,14 +14,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from client import AsyncEmotionClient, EmotionClient, Prediction, RefusedError, UnreachableError
-from client.errors import UnexpectedAnswerError
-from client.sampling import Sampling, sample_clip
-from preprocessing.clip import read_clip
-from preprocessing.contract import LABELS
-from preprocessing.sampled import read_sampled
-from preprocessing.video import sample_times
-from tests.support.clips import draw, drawn_index
+from avemotion import AsyncEmotionClient, EmotionClient, Prediction, RefusedError, UnreachableError
+from avemotion.client.errors import UnexpectedAnswerError
+from avemotion.client.sampling import Sampling, sample_clip
+from avemotion.preprocessing.clip import read_clip
+from avemotion.preprocessing.contract import LABELS
+from avemotion.preprocessing.sampled import read_sampled
+from avemotion.preprocessing.video import sample_times
+from tests.support.clips import shown_index, synthetic_clip
 from tests.support.triton import free_ports
 
 
@@ -59,7 +59,7 @@ def test_a_clip_is_predicted_from_its_bytes_and_from_its_path(
 
 @both_clients
 def test_a_clip_sampled_here_is_predicted_like_the_clip_itself(ask: Callable[..., Any], address: str) -> None:
-    clip = draw(audio_codec="flac", width=640, height=480)
+    clip = synthetic_clip(audio_codec="flac", width=640, height=480)
     whole = ask(address, lambda gateway: gateway.predict(clip))
     sampled = ask(address, lambda gateway: gateway.predict_sampled(clip))
     assert sampled.modalities == whole.modalities == {"video": True, "audio": True}
@@ -67,10 +67,10 @@ def test_a_clip_sampled_here_is_predicted_like_the_clip_itself(ask: Callable[...
 
 
 def test_samples_are_the_pictures_and_the_sound_that_a_clip_is_read_for() -> None:
-    clip = draw(frame_times=range(0, 4000, 50), audio_seconds=4.0)
+    clip = synthetic_clip(frame_times=range(0, 4000, 50), audio_seconds=4.0)
     taken = sample_clip(clip, Sampling(longest_side=96, jpeg_quality=0.9))
     found, expected = read_sampled(taken.frames, taken.audio, crop="none"), read_clip(clip, crop="none")
-    assert [drawn_index(picture) for picture in found.frames] == [drawn_index(frame) for frame in expected.frames]
+    assert [shown_index(picture) for picture in found.frames] == [shown_index(frame) for frame in expected.frames]
     np.testing.assert_allclose(found.waveform, expected.waveform, atol=2**-15)
     assert taken.times == pytest.approx(sample_times(0.0, 3.0), abs=1e-5)
 
@@ -85,7 +85,7 @@ def test_each_clip_of_a_batch_succeeds_or_fails_alone(ask: Callable[..., Any], a
 
 @both_clients
 def test_a_timeline_has_a_row_for_every_window(ask: Callable[..., Any], address: str) -> None:
-    clip = draw(frame_times=range(0, 5000, 100), audio_seconds=5.0)
+    clip = synthetic_clip(frame_times=range(0, 5000, 100), audio_seconds=5.0)
     timeline = ask(address, lambda gateway: gateway.timeline(clip, step=1.0))
     assert timeline.step == 1.0
     assert timeline.window_seconds == 3.0
@@ -94,7 +94,7 @@ def test_a_timeline_has_a_row_for_every_window(ask: Callable[..., Any], address:
 
 
 def test_a_streamed_timeline_brings_the_same_rows_one_by_one(address: str) -> None:
-    clip = draw(frame_times=range(0, 5000, 100), audio_seconds=5.0)
+    clip = synthetic_clip(frame_times=range(0, 5000, 100), audio_seconds=5.0)
 
     async def stream() -> list[Any]:
         async with AsyncEmotionClient(address) as gateway:

@@ -15,7 +15,7 @@ import pytest
 
 from tests.containers.bases import ROOT
 from tests.containers.engine import Engine
-from tests.support.clips import draw
+from tests.support.clips import synthetic_clip
 from tests.support.triton import free_ports
 
 SERVICES = ("triton", "gateway", "recorder")
@@ -131,4 +131,8 @@ def recording() -> bytes:
     """A clip that Chrome recorded where EMO_DATA has one, else one that is drawn here."""
     folder = os.environ.get("EMO_DATA")
     names = sorted((ROOT / folder / "clips").glob("chrome_a01_*.webm")) if folder else []
-    return names[0].read_bytes() if names else draw(container="webm", video_codec="libvpx", audio_codec="libopus")
+    return (
+        names[0].read_bytes()
+        if names
+        else synthetic_clip(container="webm", video_codec="libvpx", audio_codec="libopus")
+    )

@@ -8,7 +8,7 @@ from collections import Counter
 import httpx
 import pytest
 
-from preprocessing.contract import LABELS
+from avemotion.preprocessing.contract import LABELS
 from tests.containers.engine import Engine
 from tests.containers.project import SERVICES, Project, recording, running_project
 

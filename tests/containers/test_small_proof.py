@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from preprocessing.contract import LABELS
+from avemotion.preprocessing.contract import LABELS
 from tests.containers.bases import DOCKERFILES, bases_of, provide
 from tests.containers.engine import running_engine
 from tests.containers.host_pip import settings_for_builds

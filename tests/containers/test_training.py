@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 import torch
 
+from avemotion.preprocessing.contract import INPUTS, OUTPUTS
 from export.parity import open_session, random_inputs, run
-from preprocessing.contract import INPUTS, OUTPUTS
 from tests.containers.engine import Engine
 from tests.containers.images import build, name_of
 from tests.export.conftest import untrained_checkpoint
-from tests.support.caches import draw_cache
+from tests.support.caches import synthetic_cache
 from training.checkpoint import save_checkpoint
 from training.data.splits import FOLDS
 from training.network import NetworkConfig
@@ -43,7 +43,7 @@ def test_a_checkpoint_that_the_training_image_exports_answers_as_it_does_here(
 ) -> None:
     checkpoint = untrained_checkpoint(NetworkConfig(fusion="concat"))
     save_checkpoint(tmp_path / "best.pt", checkpoint)
-    draw_cache(tmp_path / "cache", actors=range(1, FOLDS + 1))
+    synthetic_cache(tmp_path / "cache", actors=range(1, FOLDS + 1))
     repository = tmp_path / "repository"
     repository.mkdir()
     engine.docker(

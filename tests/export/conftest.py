@@ -12,10 +12,10 @@ import pytest
 import torch
 from torch import nn
 
+from avemotion.preprocessing import contract
 from export.onnx_model import export_onnx
 from export.parity import random_inputs
 from export.quantization import quantize
-from preprocessing import contract
 from training.checkpoint import Checkpoint
 from training.network import EmotionNetwork, NetworkConfig, Temperatures
 

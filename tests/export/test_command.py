@@ -18,7 +18,7 @@ from export.__main__ import main
 from export.onnx_model import export_onnx
 from export.repository import install
 from tests.export.conftest import Exported, untrained_checkpoint
-from tests.support.caches import draw_cache
+from tests.support.caches import synthetic_cache
 from training.checkpoint import Checkpoint, save_checkpoint
 from training.data.splits import FOLDS
 from training.network import NetworkConfig
@@ -37,7 +37,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("cache")
-    draw_cache(folder, actors=range(1, FOLDS + 1))
+    synthetic_cache(folder, actors=range(1, FOLDS + 1))
     return folder
 
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from avemotion.preprocessing.contract import FRAMES, LABELS, LOG_MEL, PROBABILITIES
 from export.errors import GateError
 from export.gate import Comparison, LabelledBatch, compare, enforce
 from export.parity import open_session, random_inputs, run
 from export.quantization import quantize
-from preprocessing.contract import FRAMES, LABELS, LOG_MEL, PROBABILITIES
 from tests.export.conftest import Exported
 
 

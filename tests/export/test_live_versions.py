@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from tritonclient import grpc
 
+from avemotion.preprocessing import contract
 from export.repository import install, promote, prune, roll_back
-from preprocessing import contract
 from tests.support.standin_model import write_repository, write_standin
 from tests.support.triton import STANDIN, serving
 from tests.triton_server.client import Tensors, ask_onnxruntime, random_inputs, triton_inputs

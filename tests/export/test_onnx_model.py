@@ -10,9 +10,9 @@ import onnx
 import pytest
 import torch
 
+from avemotion.preprocessing import contract
 from export.errors import ParityError
 from export.parity import check_parity, open_session, random_inputs, run
-from preprocessing import contract
 from tests.export.conftest import Exported
 
 

@@ -8,12 +8,12 @@ import numpy as np
 import onnx
 import pytest
 
+from avemotion.preprocessing.contract import FRAMES, VIDEO_PROBABILITIES
 from export.choices import Calibration, Recipe, Scope
 from export.errors import ExportError
 from export.layers import find_losses
 from export.parity import open_session, random_inputs, run
 from export.quantization import quantize
-from preprocessing.contract import FRAMES, VIDEO_PROBABILITIES
 from tests.export.conftest import Exported, calibration
 from training.network.pixels import ZERO_POINT
 

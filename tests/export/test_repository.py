@@ -15,9 +15,9 @@ import pytest
 from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2
 
+from avemotion.preprocessing.model_metadata import metrics_of
 from export.errors import ExportError, RepositoryError
 from export.repository import install, promote, prune, roll_back, served, versions
-from preprocessing.model_metadata import metrics_of
 from tests.support.standin_model import write_standin
 
 ROOT = Path(__file__).parents[2]

@@ -9,10 +9,10 @@ import pytest
 from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2
 
+from avemotion.preprocessing import contract
 from export.overlays import overlay_configurations
 from export.repository import measured
 from export.triton_config import Serving, gpu, render_config, render_labels, warmup_files
-from preprocessing import contract
 
 ROOT = Path(__file__).parents[2]
 COMMITTED = ROOT / "model_repository"

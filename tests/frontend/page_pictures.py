@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from playwright.sync_api import Page, expect, sync_playwright
 
-from preprocessing.contract import FRAME_COUNT
+from avemotion.preprocessing.contract import FRAME_COUNT
 from tests.frontend import drawn_face
 from tests.frontend.camera import make_fake_camera
 from tests.frontend.conftest import CLOCK

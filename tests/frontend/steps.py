@@ -10,7 +10,7 @@ from typing import Any
 
 from playwright.sync_api import Locator, Page, Route, expect
 
-from preprocessing.contract import LABELS
+from avemotion.preprocessing.contract import LABELS
 from tests.gateway.running import wait_until
 
 HEADLINE = re.compile(rf"^({'|'.join(label.capitalize() for label in LABELS)}) – \d+\.\d\s%$")

@@ -24,7 +24,7 @@ from tests.frontend.steps import (
     turn_camera_on,
 )
 from tests.gateway.running import running_gateway, settings_for_tests
-from tests.support.clips import draw
+from tests.support.clips import synthetic_clip
 
 KEY = "a key of this test"
 
@@ -32,7 +32,7 @@ KEY = "a key of this test"
 @pytest.fixture
 def clip(tmp_path: Path) -> Path:
     path = tmp_path / "clip.mkv"
-    path.write_bytes(draw())
+    path.write_bytes(synthetic_clip())
     return path
 
 

@@ -10,15 +10,15 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from preprocessing.contract import FRAME_COUNT, LABELS
+from avemotion.preprocessing.contract import FRAME_COUNT, LABELS
 from tests.frontend.steps import DOUBTFUL, answer_as, bars, choose, estimate, expect_result, expect_state, press, send
-from tests.support.clips import draw
+from tests.support.clips import synthetic_clip
 
 
 @pytest.fixture
 def clip(tmp_path: Path) -> Path:
     path = tmp_path / "clip.mkv"
-    path.write_bytes(draw())
+    path.write_bytes(synthetic_clip())
     return path
 
 
@@ -48,7 +48,7 @@ def test_lengths_of_the_bars_are_the_numbers_beside_them(page: Page, clip: Path)
 
 def test_clip_without_sound_says_so_and_shows_no_voice(page: Page, tmp_path: Path) -> None:
     path = tmp_path / "silent.mkv"
-    path.write_bytes(draw(audio_codec=None))
+    path.write_bytes(synthetic_clip(audio_codec=None))
     send(page, path)
     expect_result(page)
     expect(page.locator("#notes")).to_contain_text("no audio track")
@@ -58,7 +58,7 @@ def test_clip_without_sound_says_so_and_shows_no_voice(page: Page, tmp_path: Pat
 
 def test_clip_without_picture_shows_no_attention(page: Page, tmp_path: Path) -> None:
     path = tmp_path / "voice.wav"
-    path.write_bytes(draw(container="wav", video_codec=None))
+    path.write_bytes(synthetic_clip(container="wav", video_codec=None))
     send(page, path)
     expect_result(page)
     expect(page.locator("#attention")).to_be_hidden()
@@ -67,7 +67,7 @@ def test_clip_without_picture_shows_no_attention(page: Page, tmp_path: Path) -> 
 
 def test_dark_clip_is_told_what_to_do(page: Page, tmp_path: Path) -> None:
     path = tmp_path / "dark.mkv"
-    path.write_bytes(draw(frame_times=[0, 2900]))
+    path.write_bytes(synthetic_clip(frame_times=[0, 2900]))
     send(page, path)
     expect_result(page)
     expect(page.locator("#notes")).to_contain_text("too dark")
@@ -129,7 +129,7 @@ def test_discarded_file_is_forgotten_and_can_be_chosen_again(page: Page, clip: P
 def test_results_are_listed_reopened_exported_and_forgotten(page: Page, clip: Path, tmp_path: Path) -> None:
     expect(page.locator("#history")).to_be_hidden()
     other = tmp_path / "other.mkv"
-    other.write_bytes(draw(audio_codec=None))
+    other.write_bytes(synthetic_clip(audio_codec=None))
     send(page, clip)
     expect_result(page)
     first = page.locator("#result-title").inner_text()

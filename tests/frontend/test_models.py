@@ -11,12 +11,12 @@ from tests.frontend.conftest import opened
 from tests.frontend.steps import choose, estimate
 from tests.gateway.models import write_models
 from tests.gateway.running import running_gateway, settings_for_tests, wait_ready
-from tests.support.clips import draw
+from tests.support.clips import synthetic_clip
 
 
 def test_models_can_be_chosen_and_the_chosen_one_answers(browser: Browser, tmp_path: Path) -> None:
     clip = tmp_path / "clip.mkv"
-    clip.write_bytes(draw())
+    clip.write_bytes(synthetic_clip())
     repository = write_models(tmp_path / "models", "first", "second")
     settings = settings_for_tests(mock=False, predictor="onnxruntime", model_repository=repository, model="first")
     with running_gateway(settings) as client, opened(browser, str(client.base_url)) as page:
@@ -39,7 +39,7 @@ def test_what_a_model_was_measured_to_be_is_said_where_it_is_chosen_and_with_its
     browser: Browser, tmp_path: Path
 ) -> None:
     clip = tmp_path / "clip.mkv"
-    clip.write_bytes(draw())
+    clip.write_bytes(synthetic_clip())
     metrics = {"validation": {"clips": 240, "both": {"accuracy": 0.7583, "confusion": [[1, 2], [3, 4]]}}}
     repository = write_models(tmp_path / "models", "first", "second", metrics=metrics)
     settings = settings_for_tests(mock=False, predictor="onnxruntime", model_repository=repository, model="first")
@@ -55,7 +55,7 @@ def test_what_a_model_was_measured_to_be_is_said_where_it_is_chosen_and_with_its
 
 def test_single_model_needs_no_choice(page: Page, tmp_path: Path) -> None:
     clip = tmp_path / "clip.mkv"
-    clip.write_bytes(draw())
+    clip.write_bytes(synthetic_clip())
     with page.expect_response(re.compile("/api/models$")):
         choose(page, clip)
     expect(page.get_by_label("Model", exact=True)).to_be_hidden()

@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.frontend.conftest import opened
 from tests.frontend.steps import estimate, expect_result, expect_state, move_clock, record, send, turn_camera_on
-from tests.support.clips import draw
+from tests.support.clips import synthetic_clip
 from tests.support.nginx import serving_recorder
 
 FIRST_LOAD_BYTES = 100_000
@@ -89,7 +89,7 @@ def test_clips_and_samples_get_through_nginx_to_the_gateway(
     browser: Browser, gateway: httpx.Client, tmp_path: Path
 ) -> None:
     clip = tmp_path / "clip.mkv"
-    clip.write_bytes(draw())
+    clip.write_bytes(synthetic_clip())
     assert gateway.base_url.port is not None
     with serving_recorder(gateway.base_url.port) as recorder, opened(browser, str(recorder.base_url)) as page:
         turn_camera_on(page)
@@ -114,7 +114,7 @@ def test_phone_held_upright_gets_a_result_without_scrolling_sideways(
     browser: Browser, gateway: httpx.Client, tmp_path: Path
 ) -> None:
     clip = tmp_path / "clip.mkv"
-    clip.write_bytes(draw())
+    clip.write_bytes(synthetic_clip())
     phone = {"width": 320, "height": 640}
     with opened(browser, str(gateway.base_url), viewport=phone, has_touch=True, is_mobile=True) as page:
         send(page, clip)

@@ -10,10 +10,10 @@ import numpy.typing as npt
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from preprocessing.clip import read_clip
-from preprocessing.contract import FRAME_COUNT, LABELS, SAMPLE_RATE, WINDOW_SECONDS
-from preprocessing.sampled import read_sampled
-from preprocessing.video import sample_times
+from avemotion.preprocessing.clip import read_clip
+from avemotion.preprocessing.contract import FRAME_COUNT, LABELS, SAMPLE_RATE, WINDOW_SECONDS
+from avemotion.preprocessing.sampled import read_sampled
+from avemotion.preprocessing.video import sample_times
 from tests.frontend.conftest import RealStack, opened
 from tests.frontend.steps import (
     OPEN,

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from playwright.sync_api import Page
 
-from preprocessing.contract import FRAME_COUNT, SAMPLE_RATE, WINDOW_SECONDS
-from preprocessing.video import sample_times
-from tests.support.clips import draw, drawn_index
+from avemotion.preprocessing.contract import FRAME_COUNT, SAMPLE_RATE, WINDOW_SECONDS
+from avemotion.preprocessing.video import sample_times
+from tests.support.clips import shown_index, synthetic_clip
 
 FRAMES_PER_SECOND = 25
 CONTRACT = {"window_seconds": WINDOW_SECONDS, "sample_times": sample_times(0, WINDOW_SECONDS)}
@@ -34,7 +34,7 @@ TO_BASE64 = """
 
 def webm(seconds: int) -> str:
     """A clip that Chromium plays, as base64; its frames are numbered."""
-    clip = draw(
+    clip = synthetic_clip(
         container="webm",
         video_codec="libvpx",
         audio_codec="libopus",
@@ -48,7 +48,7 @@ def webm(seconds: int) -> str:
 def number(jpeg: str) -> int:
     """Which frame a JPEG shows, by its bytes as base64."""
     with av.open(io.BytesIO(base64.b64decode(jpeg)), format="jpeg_pipe") as container:
-        return drawn_index(next(container.decode(video=0)).to_ndarray(format="rgb24"))
+        return shown_index(next(container.decode(video=0)).to_ndarray(format="rgb24"))
 
 
 def test_pictures_of_a_clip_are_those_that_the_server_looks_at(page: Page) -> None:

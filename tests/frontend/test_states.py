@@ -15,7 +15,7 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from preprocessing.contract import FRAME_COUNT
+from avemotion.preprocessing.contract import FRAME_COUNT
 from tests.frontend.conftest import opened
 from tests.frontend.steps import (
     DOUBTFUL,
@@ -33,7 +33,7 @@ from tests.frontend.steps import (
     wait_for,
 )
 from tests.frontend.tools import ROOT, tool
-from tests.support.clips import draw
+from tests.support.clips import synthetic_clip
 
 PICTURES = ROOT / "test-artifacts" / "frontend"
 WINDOWS = {"wide": (1280, 800), "narrow": (320, 640)}
@@ -163,7 +163,7 @@ def test_every_state_of_a_file_is_accessible_and_fits_every_window(page: Page, l
     looker.look("timeline")
 
     voice = tmp_path / "voice.wav"
-    voice.write_bytes(draw(container="wav", video_codec=None))
+    voice.write_bytes(synthetic_clip(container="wav", video_codec=None))
     choose(page, voice)
     estimate(page)
     looker.look("result-voice")

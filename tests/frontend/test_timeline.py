@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from preprocessing.contract import LABELS
+from avemotion.preprocessing.contract import LABELS
 from tests.frontend.steps import PREDICT, answer_again, answer_as, answer_with, choose, expect_state, press, wait_for
-from tests.support.clips import draw
+from tests.support.clips import synthetic_clip
 
 
 def test_long_clip_is_answered_over_time_with_a_chart_and_a_table(page: Page, long_clip: Path) -> None:
@@ -38,7 +38,7 @@ def test_long_clip_is_answered_over_time_with_a_chart_and_a_table(page: Page, lo
 
 def test_short_clip_and_recordings_are_not_offered_over_time(page: Page, tmp_path: Path) -> None:
     path = tmp_path / "short.webm"
-    path.write_bytes(draw(container="webm", video_codec="libvpx", audio_codec="libopus"))
+    path.write_bytes(synthetic_clip(container="webm", video_codec="libvpx", audio_codec="libopus"))
     choose(page, path)
     wait_for(page, "document.getElementById('playback').readyState > 0")
     expect(page.get_by_role("button", name="Estimate over time")).to_be_hidden()

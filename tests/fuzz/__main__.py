@@ -18,13 +18,13 @@ from typing import Any
 import numpy as np
 import psutil
 
+from avemotion.preprocessing.errors import EmotionError
+from avemotion.preprocessing.limits import MediaLimits
 from gateway.deadline import Deadline
 from gateway.decode_worker import decode_clip, decode_sampled, decode_timeline
 from gateway.decoding import DecodePool
 from gateway.metrics import Metrics
 from gateway.settings import Settings
-from preprocessing.errors import EmotionError
-from preprocessing.limits import MediaLimits
 from tests.fuzz.mutations import mutant, originals
 
 GROWTH_LIMIT = 96 * 2**20

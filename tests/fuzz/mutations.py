@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from tests.support.clips import draw, noise
+from tests.support.clips import noise, synthetic_clip
 
 BOUNDARIES: Final = (0, 1, 0x7F, 0x80, 0xFF)
 """Byte values at which sizes, counts and signs turn over."""
@@ -29,7 +29,9 @@ _DRAWN: Final[tuple[dict[str, Any], ...]] = (
 
 def originals() -> list[bytes]:
     """Good files of every container that is read, small, so that a mutation is likely to hit what matters."""
-    clips = [draw(**changes, frame_times=_TIMES, audio_seconds=1.2, width=96, height=64) for changes in _DRAWN]
+    clips = [
+        synthetic_clip(**changes, frame_times=_TIMES, audio_seconds=1.2, width=96, height=64) for changes in _DRAWN
+    ]
     buffer = io.BytesIO()
     with wave.open(buffer, "wb") as file:
         file.setparams((1, 2, 16_000, 0, "NONE", ""))

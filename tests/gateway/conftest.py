@@ -8,7 +8,7 @@ import pytest
 
 from gateway.settings import Settings
 from tests.gateway.models import write_model
-from tests.support.clips import draw
+from tests.support.clips import synthetic_clip
 
 
 @pytest.fixture(autouse=True)
@@ -21,7 +21,7 @@ def no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="session")
 def clip() -> bytes:
     """A short clip with both tracks and no face."""
-    return draw()
+    return synthetic_clip()
 
 
 @pytest.fixture(scope="session")

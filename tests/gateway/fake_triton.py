@@ -13,8 +13,8 @@ import grpc
 import numpy as np
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
-from preprocessing.contract import FRAMES, OUTPUTS, parameters
-from preprocessing.model_metadata import CONTRACT_KEY, CROP_KEY
+from avemotion.preprocessing.contract import FRAMES, OUTPUTS, parameters
+from avemotion.preprocessing.model_metadata import CONTRACT_KEY, CROP_KEY
 from tests.support.triton import free_ports
 
 

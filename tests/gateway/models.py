@@ -8,8 +8,8 @@ from typing import Any
 
 import onnx
 
-from preprocessing import contract
-from preprocessing.model_metadata import CONTRACT_KEY, CROP_KEY, METRICS_KEY
+from avemotion.preprocessing import contract
+from avemotion.preprocessing.model_metadata import CONTRACT_KEY, CROP_KEY, METRICS_KEY
 from tests.support.standin_model import write_repository
 
 MODEL = "standin"

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from tests.gateway.running import running_gateway, settings_for_tests
-from tests.support.clips import draw, noise
+from tests.support.clips import noise, synthetic_clip
 
 LIMIT = 400_000
 
@@ -43,7 +43,7 @@ def assert_refused(response: httpx.Response, status: int, code: str, *words: str
 
 def no_tracks() -> bytes:
     """A matroska file whose only track holds subtitles' worth of nothing that can be decoded."""
-    whole = draw(audio_codec=None)
+    whole = synthetic_clip(audio_codec=None)
     return whole.replace(b"V_FFV1", b"V_NONE")
 
 
@@ -53,11 +53,11 @@ BAD_CLIPS = {
     "a picture": (b"\x89PNG\r\n\x1a\n" + bytes(500), "unsupported_media", "webm"),
     "a playlist": (b"#EXTM3U\n#EXTINF:3,\nfile:///etc/passwd\n", "unsupported_media", "webm"),
     "an mp4 cut off before its index": (
-        draw(container="mp4", video_codec="mpeg4", audio_codec="aac")[:3000],
+        synthetic_clip(container="mp4", video_codec="mpeg4", audio_codec="aac")[:3000],
         "damaged_media",
         "cut off",
     ),
-    "only the first bytes of a webm": (draw()[:40], None, ""),
+    "only the first bytes of a webm": (synthetic_clip()[:40], None, ""),
     "an unknown codec": (no_tracks().replace(b"A_PCM/INT/LIT", b"A_NON/INT/LIT"), "no_tracks", "codec"),
 }
 
@@ -170,6 +170,6 @@ def test_upload_that_stalls_is_given_up_and_its_connection_closed(gateway: httpx
 
 
 def test_gateway_answers_after_all_this(gateway: httpx.Client) -> None:
-    rng_clip = draw(waveform=noise(1.0, 48_000, seed=3))
+    rng_clip = synthetic_clip(waveform=noise(1.0, 48_000, seed=3))
     with io.BytesIO(rng_clip) as file:
         assert gateway.post("/predict", files={"file": file}).status_code == 200

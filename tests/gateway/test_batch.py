@@ -12,7 +12,7 @@ from gateway.predictors.triton import TritonPredictor
 from tests.gateway.models import MODEL
 from tests.gateway.running import running_gateway, settings_for_tests, wait_ready
 from tests.gateway.test_bad_input import assert_refused
-from tests.support.clips import draw, noise
+from tests.support.clips import noise, synthetic_clip
 from tests.support.triton import serving
 
 CLIP_LIMIT = 600_000
@@ -22,7 +22,7 @@ BYTES_LIMIT = 4_000_000
 
 def small_clip(seed: int) -> bytes:
     """A second of noise that differs from clip to clip."""
-    return draw(
+    return synthetic_clip(
         container="wav",
         video_codec=None,
         waveform=noise(1.0, 16_000, seed),

@@ -14,13 +14,8 @@ from typing import Any, TypeVar
 import numpy as np
 import pytest
 
-from gateway.deadline import Deadline
-from gateway.decode_worker import Perform, decode_clip, decode_sampled, decode_timeline, perform
-from gateway.decoding import DecodePool
-from gateway.errors import DeadlineExceededError, DecodeTimeoutError, DecodeWorkerLostError
-from gateway.metrics import Metrics
-from preprocessing.clip import read_clip
-from preprocessing.errors import (
+from avemotion.preprocessing.clip import read_clip
+from avemotion.preprocessing.errors import (
     ClipTooLongError,
     EmotionError,
     MediaError,
@@ -28,12 +23,17 @@ from preprocessing.errors import (
     TooManyFramesError,
     UnsupportedMediaError,
 )
-from preprocessing.limits import MediaLimits
-from preprocessing.spare_cores import usable_cores
-from preprocessing.timeline import read_timeline
+from avemotion.preprocessing.limits import MediaLimits
+from avemotion.preprocessing.parallelism import usable_cores
+from avemotion.preprocessing.timeline import read_timeline
+from gateway.deadline import Deadline
+from gateway.decode_worker import Perform, decode_clip, decode_sampled, decode_timeline, perform
+from gateway.decoding import DecodePool
+from gateway.errors import DeadlineExceededError, DecodeTimeoutError, DecodeWorkerLostError
+from gateway.metrics import Metrics
 from tests.gateway import faults
 from tests.gateway.running import settings_for_tests
-from tests.support.clips import draw, noise
+from tests.support.clips import noise, synthetic_clip
 
 LIMITS = MediaLimits()
 PATIENT = Deadline.after(3600)
@@ -189,7 +189,7 @@ def test_a_worker_killed_while_it_sends_its_result_delays_nobody_else(clip: byte
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc can be told to keep freed memory")
 def test_a_clip_is_decoded_in_the_memory_of_the_one_before() -> None:
-    clip = draw(width=640, height=480)
+    clip = synthetic_clip(width=640, height=480)
     rounds, frame_pages = 4, 640 * 480 * 3 // 2 // resource.getpagesize()
 
     async def work(pool: DecodePool) -> int:

@@ -16,7 +16,7 @@ import pytest
 
 from tests.gateway import faults
 from tests.gateway.running import gateway_process, running_gateway, settings_for_tests, wait_until
-from tests.support.clips import draw
+from tests.support.clips import synthetic_clip
 
 MEBIBYTE = 2**20
 
@@ -160,7 +160,7 @@ def test_clip_that_waits_beyond_the_deadline_is_given_up(clip: bytes) -> None:
 
 @pytest.mark.parametrize("path", ["/predict", "/predict/timeline"])
 def test_deadline_that_passes_while_a_clip_is_decoded_costs_no_worker(path: str) -> None:
-    long = draw(frame_times=range(0, 20_000, 40), audio_seconds=20.0)
+    long = synthetic_clip(frame_times=range(0, 20_000, 40), audio_seconds=20.0)
     before = set(workers())
     with running_gateway(settings_for_tests(**PATIENT)) as gateway:
         assert gateway.post(path, files={"file": long}).status_code == 200

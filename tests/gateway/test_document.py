@@ -15,10 +15,10 @@ import cv2
 import httpx
 import pytest
 
-from preprocessing.contract import FRAME_COUNT, SAMPLE_RATE, WINDOW_SECONDS
+from avemotion.preprocessing.contract import FRAME_COUNT, SAMPLE_RATE, WINDOW_SECONDS
 from tests.gateway.running import running_gateway, settings_for_tests, wait_ready
 from tests.support.browser_samples import wav
-from tests.support.clips import draw, drawing, noise
+from tests.support.clips import drawing, noise, synthetic_clip
 from tests.support.tools import tool
 
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "API.md").read_text()
@@ -42,7 +42,7 @@ def gateway() -> Iterator[httpx.Client]:
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the files that the examples name."""
     folder = tmp_path_factory.mktemp("examples")
-    (folder / "clip.webm").write_bytes(draw(frame_times=range(0, 4000, 40), waveform=noise(4.0, 48_000)))
+    (folder / "clip.webm").write_bytes(synthetic_clip(frame_times=range(0, 4000, 40), waveform=noise(4.0, 48_000)))
     (folder / "sound.wav").write_bytes(wav(noise(WINDOW_SECONDS, SAMPLE_RATE)))
     for number in range(FRAME_COUNT):
         assert cv2.imwrite(str(folder / f"{number}.jpg"), drawing(number, 160, 120))

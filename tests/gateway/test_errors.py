@@ -6,8 +6,8 @@ import re
 from pathlib import Path
 
 import gateway.errors
+from avemotion.preprocessing.errors import EmotionError, MediaError
 from gateway.errors import POLICIES, InsecureSettingsError, policy_of
-from preprocessing.errors import EmotionError, MediaError
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "API.md"
 

@@ -15,7 +15,7 @@ import httpx
 import numpy as np
 import pytest
 
-from preprocessing.contract import SAMPLE_RATE, WINDOW_SAMPLES
+from avemotion.preprocessing.contract import SAMPLE_RATE, WINDOW_SAMPLES
 from tests.gateway.fake_triton import FakeTriton, fake_triton
 from tests.gateway.models import MODEL
 from tests.gateway.proxy import proxy

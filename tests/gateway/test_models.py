@@ -9,13 +9,13 @@ import httpx
 import numpy as np
 import pytest
 
-from preprocessing import contract
-from preprocessing.certainty import LOWEST_PROBABILITY, SMALLEST_LEAD, is_uncertain
-from preprocessing.video import sample_times
+from avemotion.preprocessing import contract
+from avemotion.preprocessing.uncertainty import LOWEST_PROBABILITY, SMALLEST_LEAD, is_uncertain
+from avemotion.preprocessing.video import sample_times
 from tests.gateway.models import MODEL, write_model
 from tests.gateway.running import running_gateway, settings_for_tests, wait_ready
 from tests.gateway.test_bad_input import assert_refused
-from tests.support.clips import draw
+from tests.support.clips import synthetic_clip
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +86,7 @@ def test_choice_that_is_no_name_or_version_is_refused(gateway: httpx.Client, que
 
 def test_mock_can_be_asked_for_by_name(mock: httpx.Client) -> None:
     assert [model["name"] for model in mock.get("/models").json()["models"]] == ["mock"]
-    answer = mock.post("/predict?model=mock&version=1", files={"file": draw()}).raise_for_status().json()
+    answer = mock.post("/predict?model=mock&version=1", files={"file": synthetic_clip()}).raise_for_status().json()
     assert answer["model"] == "mock"
     assert_refused(mock.post("/predict?model=emotion_int8"), 404, "model_not_found", "'mock'")
 

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from preprocessing.contract import FRAME_COUNT, LABELS
+from avemotion.preprocessing.contract import FRAME_COUNT, LABELS
 from tests.gateway.running import running_gateway, settings_for_tests
-from tests.support.clips import draw, noise
+from tests.support.clips import noise, synthetic_clip
 from tests.support.data import data_path
 
 
@@ -63,11 +63,11 @@ def test_options_that_are_asked_for_as_they_are_anyhow_change_nothing(gateway: h
 def test_same_clip_gets_same_numbers_and_another_clip_others(gateway: httpx.Client, clip: bytes) -> None:
     first, second = (predict(gateway, clip).json()["probs"] for _ in range(2))
     assert first == second
-    assert predict(gateway, draw(waveform=noise(3.0, 48_000, seed=5))).json()["probs"] != first
+    assert predict(gateway, synthetic_clip(waveform=noise(3.0, 48_000, seed=5))).json()["probs"] != first
 
 
 def test_clip_without_sound_says_so(gateway: httpx.Client) -> None:
-    answer = predict(gateway, draw(audio_codec=None)).raise_for_status().json()
+    answer = predict(gateway, synthetic_clip(audio_codec=None)).raise_for_status().json()
     assert answer["modalities"] == {"video": True, "audio": False}
     assert list(answer["missing"]) == ["audio"]
     assert answer["audio_probs"] is None
@@ -75,7 +75,7 @@ def test_clip_without_sound_says_so(gateway: httpx.Client) -> None:
 
 
 def test_sound_without_video_says_so(gateway: httpx.Client) -> None:
-    clip = draw(video_codec=None, container="flac", audio_codec="flac")
+    clip = synthetic_clip(video_codec=None, container="flac", audio_codec="flac")
     answer = predict(gateway, clip).raise_for_status().json()
     assert answer["modalities"] == {"video": False, "audio": True}
     assert list(answer["missing"]) == ["video"]

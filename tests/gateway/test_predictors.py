@@ -13,6 +13,8 @@ import numpy.typing as npt
 import onnxruntime
 import pytest
 
+from avemotion.preprocessing.contract import INPUTS, OUTPUTS, PRESENT
+from avemotion.preprocessing.errors import ContractMismatchError, ModelFileError
 from gateway.deadline import Deadline
 from gateway.errors import ModelNotFoundError, ModelUnavailableError
 from gateway.predictors import (
@@ -28,8 +30,6 @@ from gateway.predictors.base import prediction_of, random_tensors
 from gateway.predictors.in_process import InProcessPredictor
 from gateway.predictors.triton import TritonPredictor
 from gateway.settings import Settings
-from preprocessing.contract import INPUTS, OUTPUTS, PRESENT
-from preprocessing.errors import ContractMismatchError, ModelFileError
 from tests.gateway.models import MODEL, other_contract, write_model
 from tests.support.triton import free_ports, serving
 

@@ -17,7 +17,7 @@ import pytest
 
 from tests.gateway.models import MODEL, other_contract, write_model
 from tests.gateway.running import environment, gateway_process, refused_start, wait_ready, wait_until
-from tests.support.clips import draw
+from tests.support.clips import synthetic_clip
 from tests.support.triton import free_ports
 
 
@@ -118,7 +118,7 @@ def clips_being_decoded(client: httpx.Client) -> int:
 
 def test_request_in_flight_is_answered_after_sigterm() -> None:
     # Losslessly coded and large, so that it decodes for a while.
-    clip = draw(width=1280, height=720, options={"g": "1"})
+    clip = synthetic_clip(width=1280, height=720, options={"g": "1"})
     with gateway_process(EMO_MOCK="1", EMO_DECODE_WORKERS="1") as (process, client):
         wait_ready(client)
         answers: list[httpx.Response] = []

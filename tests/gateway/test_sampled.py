@@ -12,9 +12,9 @@ import httpx
 import numpy as np
 import pytest
 
-from preprocessing.clip import read_clip
-from preprocessing.contract import FRAME_COUNT, SAMPLE_RATE, WINDOW_SECONDS
-from preprocessing.video import sample_times
+from avemotion.preprocessing.clip import read_clip
+from avemotion.preprocessing.contract import FRAME_COUNT, SAMPLE_RATE, WINDOW_SECONDS
+from avemotion.preprocessing.video import sample_times
 from tests.gateway.running import running_gateway, settings_for_tests, wait_ready
 from tests.gateway.test_bad_input import assert_refused
 from tests.support.browser_samples import Samples, sample_recording, wav

@@ -16,18 +16,18 @@ import numpy as np
 import onnxruntime
 import pytest
 
+from avemotion.preprocessing.timeline import read_timeline
 from gateway.deadline import Deadline
 from gateway.errors import ModelUnavailableError
 from gateway.predictors import ModelDescription, Prediction
 from gateway.predictors.base import Tensors
 from gateway.predictors.mock import MockPredictor
 from gateway.routes.timeline import NDJSON, prefers_ndjson
-from preprocessing.timeline import read_timeline
 from tests.gateway.models import MODEL
 from tests.gateway.running import running_gateway, settings_for_tests, wait_until
 from tests.gateway.test_bad_input import assert_refused
 from tests.gateway.test_triton import gateway_before
-from tests.support.clips import draw, noise
+from tests.support.clips import noise, synthetic_clip
 from tests.support.triton import serving
 
 LONGEST = 30.0
@@ -40,7 +40,7 @@ def gateway() -> Iterator[httpx.Client]:
 
 
 def long_clip(seconds: float, seed: int = 0, **changes: Any) -> bytes:
-    return draw(
+    return synthetic_clip(
         frame_times=range(0, round(1000 * seconds), 40),
         waveform=noise(seconds, 48_000, seed),
         **changes,
@@ -112,13 +112,13 @@ def test_clip_shorter_than_a_window_has_one_row(gateway: httpx.Client) -> None:
 
 
 def test_sound_alone_is_a_timeline_too(gateway: httpx.Client) -> None:
-    clip = draw(container="wav", video_codec=None, waveform=noise(5.0, 16_000), sample_rate=16_000)
+    clip = synthetic_clip(container="wav", video_codec=None, waveform=noise(5.0, 16_000), sample_rate=16_000)
     answer = send(gateway, clip).raise_for_status().json()
     assert {tuple(row["modalities"].values()) for row in answer["rows"]} == {(False, True)}
 
 
 def test_clip_that_is_too_long_is_refused_with_both_lengths(gateway: httpx.Client) -> None:
-    clip = draw(container="wav", video_codec=None, waveform=noise(LONGEST + 2, 16_000), sample_rate=16_000)
+    clip = synthetic_clip(container="wav", video_codec=None, waveform=noise(LONGEST + 2, 16_000), sample_rate=16_000)
     assert_refused(send(gateway, clip), 422, "clip_too_long", "32.00 s", "30 s")
 
 
@@ -128,7 +128,8 @@ def test_step_out_of_range_is_refused(gateway: httpx.Client, step: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("clip", "code"), [(b"", "empty_media"), (b"text" * 99, "unsupported_media"), (draw()[:40], "unsupported_media")]
+    ("clip", "code"),
+    [(b"", "empty_media"), (b"text" * 99, "unsupported_media"), (synthetic_clip()[:40], "unsupported_media")],
 )
 @pytest.mark.parametrize("accept", ["application/json", NDJSON])
 def test_clip_that_cannot_be_read_is_refused_before_the_stream(

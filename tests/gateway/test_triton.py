@@ -15,8 +15,8 @@ import onnxruntime
 import psutil
 import pytest
 
-from preprocessing.clip import read_clip
-from preprocessing.contract import AUDIO_PROBABILITIES, PROBABILITIES, VIDEO_PROBABILITIES, CropMode
+from avemotion.preprocessing.clip import read_clip
+from avemotion.preprocessing.contract import AUDIO_PROBABILITIES, PROBABILITIES, VIDEO_PROBABILITIES, CropMode
 from tests.gateway.models import MODEL, write_model
 from tests.gateway.running import running_gateway, settings_for_tests, wait_ready, wait_until
 from tests.support.data import data_path

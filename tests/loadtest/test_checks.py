@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from avemotion.preprocessing.contract import LABELS, PROBABILITIES
 from loadtest.checks import Checker
-from preprocessing.contract import LABELS, PROBABILITIES
 
 
 def _answer(seed: int = 0, **changes: Any) -> dict[str, Any]:

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import numpy as np
 
+from avemotion.preprocessing.clip import read_clip
+from avemotion.preprocessing.contract import INPUTS
 from loadtest.perf_analyzer_data import encode, main
-from preprocessing.clip import read_clip
-from preprocessing.contract import INPUTS
-from tests.support.clips import draw
+from tests.support.clips import synthetic_clip
 
 
 def test_every_tensor_comes_back_as_it_was() -> None:
-    clips = [read_clip(draw()).tensors(), read_clip(draw(audio_codec=None)).tensors()]
+    clips = [read_clip(synthetic_clip()).tensors(), read_clip(synthetic_clip(audio_codec=None)).tensors()]
     written = json.loads(json.dumps(encode(clips)))
     assert len(written["data"]) == 2
     for entry, tensors in zip(written["data"], clips, strict=True):
@@ -28,6 +28,6 @@ def test_every_tensor_comes_back_as_it_was() -> None:
 def test_the_command_writes_a_file(tmp_path: Path) -> None:
     folder = tmp_path / "recordings"
     folder.mkdir()
-    (folder / "chrome_a.webm").write_bytes(draw())
+    (folder / "chrome_a.webm").write_bytes(synthetic_clip())
     main([str(tmp_path / "clips.json"), "--clips", str(folder)])
     assert len(json.loads((tmp_path / "clips.json").read_text())["data"]) == 1

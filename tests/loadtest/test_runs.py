@@ -16,10 +16,10 @@ from typing import Any
 
 import pytest
 
+from avemotion.preprocessing.contract import LABELS
 from loadtest.__main__ import NOT_RUN
-from preprocessing.contract import LABELS
 from tests.gateway.running import environment, running_gateway, settings_for_tests
-from tests.support.clips import draw, noise
+from tests.support.clips import noise, synthetic_clip
 
 GENEROUS = "all: {error_ratio: 0, p99: 60000}"
 
@@ -29,7 +29,7 @@ def run(output: Path, *arguments: str, slo: str = GENEROUS) -> tuple[int, str]:
     clips = output / "data" / "clips"
     clips.mkdir(parents=True)
     for seed in range(2):  # small, so that what is tested is not the encoder
-        (clips / f"chrome_{seed}.webm").write_bytes(draw(waveform=noise(3, 48_000, seed)))
+        (clips / f"chrome_{seed}.webm").write_bytes(synthetic_clip(waveform=noise(3, 48_000, seed)))
     (output / "slo.yaml").write_text(slo)
     result = subprocess.run(
         [sys.executable, "-m", "loadtest", "--output", str(output), "--slo", str(output / "slo.yaml"), *arguments],

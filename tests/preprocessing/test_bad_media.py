@@ -8,15 +8,15 @@ import wave
 import numpy as np
 import pytest
 
-from preprocessing.clip import read_clip
-from preprocessing.errors import (
+from avemotion.preprocessing.clip import read_clip
+from avemotion.preprocessing.errors import (
     DamagedMediaError,
     EmptyMediaError,
     MediaError,
     NoTracksError,
     UnsupportedMediaError,
 )
-from tests.support.clips import draw
+from tests.support.clips import synthetic_clip
 
 
 def test_no_bytes_are_refused() -> None:
@@ -41,13 +41,13 @@ def test_content_of_another_format_is_refused_naming_the_formats(data: bytes) ->
 
 
 def test_an_mp4_cut_off_before_its_index_is_damaged() -> None:
-    data = draw(container="mp4", video_codec="libx264", audio_codec="aac")
+    data = synthetic_clip(container="mp4", video_codec="libx264", audio_codec="aac")
     with pytest.raises(DamagedMediaError, match="damaged or cut off"):
         read_clip(data[: len(data) // 2])
 
 
 def test_a_webm_cut_off_in_the_middle_gives_what_came_before_the_cut() -> None:
-    data = draw(container="webm", video_codec="libvpx", audio_codec="libopus")
+    data = synthetic_clip(container="webm", video_codec="libvpx", audio_codec="libopus")
     clip = read_clip(data[: len(data) // 2])
     assert clip.present.tolist() == [True, True]
     assert clip.report.duration < 2.5
@@ -62,7 +62,7 @@ def test_a_container_without_any_sample_is_refused() -> None:
 
 
 def test_unknown_codecs_are_refused_saying_so() -> None:
-    data = draw(container="matroska")
+    data = synthetic_clip(container="matroska")
     data = data.replace(b"V_FFV1", b"V_XXXX").replace(b"A_PCM/INT/LIT", b"A_XXX/INT/LIT")
     with pytest.raises(
         NoTracksError, match=r"codec of the video track is unknown.*codec of the audio track is unknown"
@@ -71,7 +71,7 @@ def test_unknown_codecs_are_refused_saying_so() -> None:
 
 
 def test_damaged_packets_cost_their_frames_and_not_the_clip() -> None:
-    data = bytearray(draw(container="webm", video_codec="libvpx", audio_codec="libopus"))
+    data = bytearray(synthetic_clip(container="webm", video_codec="libvpx", audio_codec="libopus"))
     random = np.random.default_rng(3)
     for position in random.integers(len(data) // 2, len(data), 20):
         data[position] ^= 0xFF
@@ -80,7 +80,7 @@ def test_damaged_packets_cost_their_frames_and_not_the_clip() -> None:
 
 def test_mutated_files_never_raise_anything_but_media_errors() -> None:
     random = np.random.default_rng(7)
-    original = draw(container="mp4", video_codec="libx264", audio_codec="aac", frame_times=range(0, 800, 40))
+    original = synthetic_clip(container="mp4", video_codec="libx264", audio_codec="aac", frame_times=range(0, 800, 40))
     for _ in range(200):
         data = bytearray(original)
         for position in random.integers(0, len(data), random.integers(1, 30)):

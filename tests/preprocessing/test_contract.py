@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from preprocessing.contract import FRAME_COUNT, LABELS, MEL_FRAMES, check_parameters, parameters
-from preprocessing.errors import ContractMismatchError
+from avemotion.preprocessing.contract import FRAME_COUNT, LABELS, MEL_FRAMES, check_parameters, parameters
+from avemotion.preprocessing.errors import ContractMismatchError
 
 
 def test_parameters_survive_json_and_agree_with_themselves() -> None:

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
-from preprocessing.face import largest_face
+from avemotion.preprocessing.face import largest_face
 from tests.support.data import data_path
 
 

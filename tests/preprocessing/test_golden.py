@@ -11,10 +11,10 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from preprocessing.clip import Clip, read_clip
-from preprocessing.face import crop_square
+from avemotion.preprocessing.clip import Clip, read_clip
+from avemotion.preprocessing.face import crop_square
 from tests.preprocessing.reference import Reference, read_slowly
-from tests.support.clips import draw
+from tests.support.clips import synthetic_clip
 from tests.support.data import data_path
 
 FRAME_TOLERANCE = 1.0
@@ -94,7 +94,7 @@ def assert_close(clip: Clip, reference: Reference, rate: int = 48_000) -> None:
 def test_awkward_clip(name: str) -> None:
     changes = SHORT | CASES[name]
     seconds, rate = changes.get("audio_seconds", 3.0), changes.get("sample_rate", 48_000)
-    data = draw(**changes, waveform=melody(seconds, rate))
+    data = synthetic_clip(**changes, waveform=melody(seconds, rate))
     assert_close(read_clip(data), read_slowly(data), rate)
 
 
@@ -105,7 +105,9 @@ MATRICES = {90: (0, 1, -1, 0), 180: (-1, 0, 0, -1), 270: (0, -1, 1, 0)}
 @pytest.mark.parametrize("degrees", MATRICES)
 @pytest.mark.parametrize("size", [(160, 120), (202, 133)])
 def test_rotated_clip(degrees: int, size: tuple[int, int]) -> None:
-    data = bytearray(draw(**H264, width=size[0] & ~1, height=size[1] & ~1, picture=scene, waveform=melody(3, 48_000)))
+    data = bytearray(
+        synthetic_clip(**H264, width=size[0] & ~1, height=size[1] & ~1, picture=scene, waveform=melody(3, 48_000))
+    )
     box = data.index(b"tkhd")
     a, b, c, d = (value << 16 for value in MATRICES[degrees])
     struct.pack_into(">9i", data, box + 44, a, b, 0, c, d, 0, 0, 0, 1 << 30)

@@ -9,9 +9,17 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from preprocessing.clip import read_clip
-from preprocessing.contract import DECIBEL_FLOOR, FFT_SIZE, HOP_LENGTH, LOG_MEL, MEL_BINS, SAMPLE_RATE, WINDOW_SAMPLES
-from preprocessing.log_mel import log_mel
+from avemotion.preprocessing.clip import read_clip
+from avemotion.preprocessing.contract import (
+    DECIBEL_FLOOR,
+    FFT_SIZE,
+    HOP_LENGTH,
+    LOG_MEL,
+    MEL_BINS,
+    SAMPLE_RATE,
+    WINDOW_SAMPLES,
+)
+from avemotion.preprocessing.log_mel import log_mel
 from tests.support.clips import noise
 from tests.support.data import data_path
 

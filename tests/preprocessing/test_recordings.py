@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from preprocessing.clip import read_clip
+from avemotion.preprocessing.clip import read_clip
 from tests.support.data import data_path
 
 CHROME = [

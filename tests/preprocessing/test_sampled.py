@@ -12,13 +12,13 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from preprocessing.clip import read_clip
-from preprocessing.contract import FRAME_COUNT, SAMPLE_RATE
-from preprocessing.errors import SampledAudioError, SampledFramesError, TooManyPixelsError
-from preprocessing.limits import MediaLimits
-from preprocessing.sampled import FRAME_BYTES, read_sampled
-from preprocessing.video import sample_times
-from tests.support.clips import draw, drawing, drawn_index, noise
+from avemotion.preprocessing.clip import read_clip
+from avemotion.preprocessing.contract import FRAME_COUNT, SAMPLE_RATE
+from avemotion.preprocessing.errors import SampledAudioError, SampledFramesError, TooManyPixelsError
+from avemotion.preprocessing.limits import MediaLimits
+from avemotion.preprocessing.sampled import FRAME_BYTES, read_sampled
+from avemotion.preprocessing.video import sample_times
+from tests.support.clips import drawing, noise, shown_index, synthetic_clip
 from tests.support.data import data_path
 
 JPEG_TOLERANCE = 2.0
@@ -46,10 +46,10 @@ def photographs(height: int = 120, width: int = 160) -> list[bytes]:
 
 def test_sampled_frames_and_sound_give_the_tensors_of_the_clip() -> None:
     sound = noise(3.0, SAMPLE_RATE)
-    clip = read_clip(draw(waveform=sound, sample_rate=SAMPLE_RATE))
+    clip = read_clip(synthetic_clip(waveform=sound, sample_rate=SAMPLE_RATE))
     shown = [int(1000 * time // 40) for time in sample_times(0, 3)]
     sampled = read_sampled([jpeg(drawing(index, 160, 120)) for index in shown], wav(sound))
-    assert [drawn_index(frame) for frame in sampled.frames] == shown
+    assert [shown_index(frame) for frame in sampled.frames] == shown
     assert np.abs(sampled.frames.astype(int) - clip.frames).mean() < JPEG_TOLERANCE
     np.testing.assert_allclose(sampled.log_mel, clip.log_mel, atol=0.02)
     np.testing.assert_array_equal(sampled.present, clip.present)

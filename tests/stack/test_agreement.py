@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from tritonclient import grpc
 
+from avemotion.preprocessing import contract
+from avemotion.preprocessing.clip import read_clip
+from avemotion.preprocessing.model_metadata import metrics_of
 from export.inspection import read_metadata
 from export.repository import MODEL_FILE as MODEL_FILE_NAME
 from export.repository import served
-from preprocessing import contract
-from preprocessing.clip import read_clip
-from preprocessing.model_metadata import metrics_of
 from tests.stack.running import Stack, predict
 from tests.support.data import data_path
 from tests.triton_server.client import ask_onnxruntime, ask_triton, random_inputs, triton_inputs

@@ -12,7 +12,7 @@ import pytest
 
 from tests.gateway.running import PATIENCE, wait_until
 from tests.stack.running import START, Stack, predict, stack
-from tests.support.clips import draw
+from tests.support.clips import synthetic_clip
 from tests.support.data import data_path
 from tests.support.triton import skip_without_triton
 
@@ -73,7 +73,7 @@ def test_where_triton_cannot_run_the_gateway_computes_itself_and_says_so(tmp_pat
     with stack(EMO_TRITON_ENVIRONMENT=str(tmp_path / "no environment")) as started:
         started.wait_for("A prediction works (emotion_int8)")
         assert "The gateway computes in its own process instead." in started.output
-        assert predict(started.address, draw()).status_code == 200
+        assert predict(started.address, synthetic_clip()).status_code == 200
         assert started.interrupt() == 0
 
 
@@ -97,7 +97,9 @@ def test_a_setting_that_cannot_be_used_is_named() -> None:
 
 
 def test_logs_are_json_without_file_names(running: Stack) -> None:
-    httpx.post(f"{running.address}/predict", files={"file": ("my secret holiday.wav", draw())}, timeout=PATIENCE)
+    httpx.post(
+        f"{running.address}/predict", files={"file": ("my secret holiday.wav", synthetic_clip())}, timeout=PATIENCE
+    )
     wait_until(lambda: '"route": "/predict"' in running.output, "the request is logged")
     logged = [json.loads(line) for line in running.lines if line.startswith("{")]
     assert logged

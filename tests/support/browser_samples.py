@@ -15,8 +15,8 @@ import av
 import cv2
 import numpy as np
 
-from preprocessing.contract import SAMPLE_RATE, WINDOW_SAMPLES, WINDOW_SECONDS
-from preprocessing.video import sample_times
+from avemotion.preprocessing.contract import SAMPLE_RATE, WINDOW_SAMPLES, WINDOW_SECONDS
+from avemotion.preprocessing.video import sample_times
 
 
 @dataclass(frozen=True)

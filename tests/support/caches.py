@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from preprocessing.contract import FRAMES, LABELS, SAMPLE_RATE, WINDOW_SAMPLES
+from avemotion.preprocessing.contract import FRAMES, LABELS, SAMPLE_RATE, WINDOW_SAMPLES
 from training.data.cache import Cache, CacheWriter, ClipRecord, FaceStore, open_cache, write_faces
 from training.data.fer2013 import FACE_SIDE, LABEL_OF_CLASS
 
@@ -29,7 +29,7 @@ def picture(label: int, random: np.random.Generator) -> npt.NDArray[np.uint8]:
     return drawn
 
 
-def draw_cache(
+def synthetic_cache(
     folder: Path, *, actors: Iterable[int] = range(1, 13), takes: int = 1, paired: bool = True, seed: int = 0
 ) -> Cache:
     """Write and open a cache with clips of every label by every actor.

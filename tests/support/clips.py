@@ -16,7 +16,7 @@ _DARKEST, _STEP = 28, 22
 
 
 @dataclass(frozen=True)
-class Drawn:
+class SyntheticClip:
     """How a clip is drawn.
 
     Attributes:
@@ -63,7 +63,7 @@ def drawing(index: int, width: int, height: int) -> npt.NDArray[np.uint8]:
     return picture
 
 
-def drawn_index(picture: npt.NDArray[np.uint8]) -> int:
+def shown_index(picture: npt.NDArray[np.uint8]) -> int:
     """Which frame a picture shows, however it was coded and resized."""
     third = picture.shape[1] // 3
     tens, ones = float(picture[:, :third].mean()), float(picture[:, -third:].mean())
@@ -75,17 +75,17 @@ def noise(seconds: float, sample_rate: int, seed: int = 0) -> npt.NDArray[np.flo
     return np.random.default_rng(seed).uniform(-0.2, 0.2, round(seconds * sample_rate)).astype(np.float32)
 
 
-def draw(**changes: Any) -> bytes:
+def synthetic_clip(**changes: Any) -> bytes:
     """Encode a clip.
 
     Args:
-        **changes: Fields of `Drawn` that differ from its defaults, a short matroska file with both tracks,
+        **changes: Fields of `SyntheticClip` that differ from its defaults, a short matroska file with both tracks,
             losslessly coded.
 
     Returns:
         The file's bytes.
     """
-    clip = Drawn(**changes)
+    clip = SyntheticClip(**changes)
     buffer = io.BytesIO()
     with av.open(buffer, "w", format=clip.container) as container:
         video = audio = None
@@ -102,7 +102,7 @@ def draw(**changes: Any) -> bytes:
     return buffer.getvalue()
 
 
-def _draw_video(container: Any, stream: Any, clip: Drawn) -> None:
+def _draw_video(container: Any, stream: Any, clip: SyntheticClip) -> None:
     for index, time in enumerate(clip.frame_times, clip.first_drawing):
         picture = (clip.picture or drawing)(index % 100, clip.width, clip.height)
         frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
@@ -111,7 +111,7 @@ def _draw_video(container: Any, stream: Any, clip: Drawn) -> None:
     container.mux(stream.encode(None))
 
 
-def _draw_audio(container: Any, stream: Any, clip: Drawn) -> None:
+def _draw_audio(container: Any, stream: Any, clip: SyntheticClip) -> None:
     samples = noise(clip.audio_seconds, clip.sample_rate) if clip.waveform is None else clip.waveform
     channels = len(av.AudioLayout(clip.audio_layout).channels)
     block = 1024

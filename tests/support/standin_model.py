@@ -9,8 +9,8 @@ import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from preprocessing import contract
-from preprocessing.contract import TensorSpec
+from avemotion.preprocessing import contract
+from avemotion.preprocessing.contract import TensorSpec
 
 OPSET = 18
 IR_VERSION = 10

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from preprocessing.contract import FRAMES, LOG_MEL, MEL_BINS, MEL_FRAMES, PRESENT
+from avemotion.preprocessing.contract import FRAMES, LOG_MEL, MEL_BINS, MEL_FRAMES, PRESENT
 from training.data.augmentation import Augmentation, drop_modalities, mix
 from training.data.spectrograms import SpectrogramChanges, change_spectrograms
 

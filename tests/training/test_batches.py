@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from preprocessing.contract import INPUTS, LABELS, LOG_MEL
-from preprocessing.log_mel import log_mel
+from avemotion.preprocessing.contract import INPUTS, LABELS, LOG_MEL
+from avemotion.preprocessing.log_mel import log_mel
 from training.data import calibration_batches, heldout_batches
 from training.data.cache import Cache, CacheError
 from training.data.splits import split_clips

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import torch
 
-from preprocessing import contract
-from preprocessing.errors import ContractMismatchError, ModelFileError
+from avemotion.preprocessing import contract
+from avemotion.preprocessing.errors import ContractMismatchError, ModelFileError
 from training.checkpoint import Checkpoint, load_checkpoint, load_weights, save_branch, save_checkpoint
 from training.network import EmotionNetwork, NetworkConfig, Temperatures
 

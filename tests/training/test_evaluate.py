@@ -9,7 +9,7 @@ import cv2
 import pytest
 import torch
 
-from preprocessing.contract import LABELS
+from avemotion.preprocessing.contract import LABELS
 from training.checkpoint import Checkpoint, save_checkpoint
 from training.data.cache import Cache, open_cache
 from training.evaluate import main, unseen_clips

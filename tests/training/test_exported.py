@@ -12,11 +12,11 @@ import torch
 from onnx import numpy_helper
 from torch import nn
 
+from avemotion.preprocessing.contract import FRAMES, INPUTS
+from avemotion.preprocessing.errors import ModelFileError
 from export.onnx_model import export_onnx
 from export.parity import random_inputs
 from export.quantization import quantize
-from preprocessing.contract import FRAMES, INPUTS
-from preprocessing.errors import ModelFileError
 from training.checkpoint import Checkpoint
 from training.exported import load_exported, read_exported
 from training.network import EmotionNetwork, NetworkConfig, Temperatures

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from preprocessing.contract import FRAMES, LABELS, LOG_MEL, PRESENT
+from avemotion.preprocessing.contract import FRAMES, LABELS, LOG_MEL, PRESENT
 from training.network import (
     AudioBranch,
     EmotionNetwork,

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.caches import draw_cache
-from tests.support.clips import draw, noise
+from tests.support.caches import synthetic_cache
+from tests.support.clips import noise, synthetic_clip
 from training.data.cache import CacheError
 from training.options import prepared
 
 
 def put_voice(folder: Path, name: str) -> None:
-    sound = draw(container="wav", video_codec=None, sample_rate=16_000, waveform=noise(3.0, 16_000))
+    sound = synthetic_clip(container="wav", video_codec=None, sample_rate=16_000, waveform=noise(3.0, 16_000))
     (folder / name).parent.mkdir(parents=True, exist_ok=True)
     (folder / name).write_bytes(sound)
 
@@ -33,14 +33,14 @@ def test_files_that_were_added_since_are_prepared_too(tmp_path: Path) -> None:
 
 
 def test_voices_that_were_paired_with_faces_are_not_replaced_by_clips_beside_them(tmp_path: Path) -> None:
-    draw_cache(tmp_path / "cache", actors=[1, 2])
+    synthetic_cache(tmp_path / "cache", actors=[1, 2])
     put_voice(tmp_path, "Actor_07/03-01-06-01-01-01-07.wav")
     assert set(prepared(tmp_path).actors.tolist()) == {1, 2}
 
 
 @pytest.mark.parametrize("below", ["cache", "."])
 def test_prepared_data_is_found_as_the_data_folder_or_below_it(tmp_path: Path, below: str) -> None:
-    draw_cache(tmp_path / below, actors=[3])
+    synthetic_cache(tmp_path / below, actors=[3])
     assert set(prepared(tmp_path).actors.tolist()) == {3}
 
 

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
-from preprocessing.contract import FRAMES, LABELS, LOG_MEL
+from avemotion.preprocessing.contract import FRAMES, LABELS, LOG_MEL
 from tests.support.caches import draw_faces
 from tests.support.data import data_path
 from training.data.cache import Cache

@@ -10,10 +10,10 @@ import cv2
 import numpy as np
 import pytest
 
-from preprocessing.clip import read_clip
-from preprocessing.contract import LABELS
+from avemotion.preprocessing.clip import read_clip
+from avemotion.preprocessing.contract import LABELS
 from tests.support.caches import picture
-from tests.support.clips import draw, noise
+from tests.support.clips import noise, synthetic_clip
 from training.data import decode as decoding
 from training.data.cache import CacheError, ClipRecord, open_cache, read_records
 from training.data.fer2013 import LABEL_OF_CLASS
@@ -31,9 +31,11 @@ BROKEN = "Actor_01/03-01-01-01-01-01-01.wav"
 def ravdess(tmp_path: Path) -> Path:
     folder = tmp_path / "RAVDESS as downloaded"
     contents = {
-        FULL: draw(),
-        SILENT: draw(audio_codec=None),
-        VOICE: draw(container="wav", video_codec=None, sample_rate=16_000, waveform=noise(3.0, 16_000, seed=1)),
+        FULL: synthetic_clip(),
+        SILENT: synthetic_clip(audio_codec=None),
+        VOICE: synthetic_clip(
+            container="wav", video_codec=None, sample_rate=16_000, waveform=noise(3.0, 16_000, seed=1)
+        ),
         BROKEN: b"RIFF, but nothing of a sound follows",
         "Actor_01/notes.txt": b"not a clip",
         "Actor_01/holiday.wav": b"not a name of RAVDESS",
@@ -81,7 +83,9 @@ def test_a_second_run_decodes_only_what_is_new_or_changed(
     added = "Actor_03/03-01-08-01-01-01-03.wav"
     (ravdess / added).parent.mkdir()
     for name, seed in ((added, 2), (BROKEN, 3)):
-        sound = draw(container="wav", video_codec=None, sample_rate=16_000, waveform=noise(3.0, 16_000, seed=seed))
+        sound = synthetic_clip(
+            container="wav", video_codec=None, sample_rate=16_000, waveform=noise(3.0, 16_000, seed=seed)
+        )
         (ravdess / name).write_bytes(sound)
     (ravdess / SILENT).unlink()
     assert decoding.decode_ravdess(ravdess, cache, workers=1) == []

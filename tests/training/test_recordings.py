@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from preprocessing.contract import SAMPLE_RATE, WINDOW_SAMPLES
-from tests.support.caches import draw_cache
+from avemotion.preprocessing.contract import SAMPLE_RATE, WINDOW_SAMPLES
+from tests.support.caches import synthetic_cache
 from training.data.recordings import RecordingChanges, change_recordings, coloured_noise, shifted, speech_of
 from training.network import EmotionNetwork, NetworkConfig
 from training.robustness import CONDITIONS, recall_when_recorded_otherwise
@@ -95,7 +95,7 @@ def test_every_condition_changes_the_sound_and_is_measured(
     changed = {name: change(voice) for name, change in CONDITIONS.items()}
     assert [name for name, waveform in changed.items() if torch.equal(waveform, voice)] == ["as it is"]
     assert len({waveform.numpy().tobytes() for waveform in changed.values()}) == len(CONDITIONS)
-    cache = draw_cache(tmp_path_factory.mktemp("voices"), actors=[1])
+    cache = synthetic_cache(tmp_path_factory.mktemp("voices"), actors=[1])
     recalls = recall_when_recorded_otherwise(EmotionNetwork(NetworkConfig("late")), cache, np.arange(8))
     assert recalls.keys() == CONDITIONS.keys()
     assert recall_when_recorded_otherwise(EmotionNetwork(NetworkConfig("late")), cache, np.arange(0)) == {}

@@ -8,8 +8,8 @@ from urllib.error import URLError
 import pytest
 import torch
 
-from preprocessing.contract import LABELS
-from preprocessing.errors import ModelFileError
+from avemotion.preprocessing.contract import LABELS
+from avemotion.preprocessing.errors import ModelFileError
 from training.checkpoint import save_branch
 from training.network import EmotionNetwork, NetworkConfig, ResNet18
 from training.start import LeakError, load_video_weights, share_neutral_with_calm, start_from

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 import torch
 
-from preprocessing.contract import FRAME_COUNT, LABELS, LOG_MEL, PRESENT
-from preprocessing.log_mel import log_mel
+from avemotion.preprocessing.contract import FRAME_COUNT, LABELS, LOG_MEL, PRESENT
+from avemotion.preprocessing.log_mel import log_mel
 from tests.support.caches import tone
 from training import order
 from training import train as training

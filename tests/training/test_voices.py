@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from preprocessing.contract import MEL_FRAMES, SAMPLE_RATE, WINDOW_SAMPLES
-from preprocessing.log_mel import log_mel
+from avemotion.preprocessing.contract import MEL_FRAMES, SAMPLE_RATE, WINDOW_SAMPLES
+from avemotion.preprocessing.log_mel import log_mel
 from training.data.cache import Cache, open_cache
 from training.data.spectrograms import SpeechChanges, changed_log_mel, power_spectrogram, scaled_log_mel
 from training.metrics import unweighted_recall

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from preprocessing.contract import LOG_MEL, SAMPLE_RATE, WINDOW_SAMPLES
-from preprocessing.log_mel import log_mel
-from tests.support.caches import draw_cache
+from avemotion.preprocessing.contract import LOG_MEL, SAMPLE_RATE, WINDOW_SAMPLES
+from avemotion.preprocessing.log_mel import log_mel
+from tests.support.caches import synthetic_cache
 from training.data import calibration_batches
 from training.data.cache import CacheWriter, open_cache
 from training.data.samples import ClipSamples
@@ -68,7 +68,7 @@ def test_silence_stays_silence() -> None:
 
 
 def test_copies_are_training_samples_alone_and_come_again(tmp_path: Path) -> None:
-    cache = draw_cache(tmp_path, actors=range(1, 7))
+    cache = synthetic_cache(tmp_path, actors=range(1, 7))
     known = {log_mel(cache.waveform(clip)).tobytes() for clip in range(len(cache.records))}
     assert main(["copies", str(tmp_path), "--count", "2", "--workers", "1"]) == 0
     cache = open_cache(tmp_path)
@@ -88,7 +88,7 @@ def test_copies_are_training_samples_alone_and_come_again(tmp_path: Path) -> Non
 
 
 def test_copies_of_clips_that_changed_or_are_not_wanted_any_more_are_removed(tmp_path: Path) -> None:
-    draw_cache(tmp_path, actors=[1])
+    synthetic_cache(tmp_path, actors=[1])
     for stale in ("other clips", "not wanted"):
         assert main(["copies", str(tmp_path), "--count", "1", "--workers", "1"]) == 0
         assert open_cache(tmp_path).copies is not None

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import onnxruntime
 from tritonclient import grpc
 
-from preprocessing import contract
+from avemotion.preprocessing import contract
 
 OUTPUTS = tuple(spec.name for spec in contract.OUTPUTS)
 Tensors = Mapping[str, npt.NDArray[Any]]

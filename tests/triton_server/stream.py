@@ -13,7 +13,7 @@ import numpy.typing as npt
 from tritonclient import grpc
 from tritonclient.utils import InferenceServerException
 
-from preprocessing import contract
+from avemotion.preprocessing import contract
 from tests.support.triton import STANDIN
 from tests.triton_server.client import Tensors, ask_triton
 from triton_server.launcher import TritonServer

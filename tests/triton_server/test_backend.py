@@ -11,7 +11,7 @@ import pytest
 from tritonclient import grpc
 from tritonclient.utils import InferenceServerException
 
-from preprocessing import contract
+from avemotion.preprocessing import contract
 from tests.support.triton import STANDIN
 from tests.triton_server.client import ask_onnxruntime, ask_triton, random_inputs, triton_inputs
 from triton_server.launcher import TritonServer

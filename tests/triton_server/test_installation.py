@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from tritonclient import grpc
 
-from preprocessing import contract
+from avemotion.preprocessing import contract
 from tests.support.triton import ENVIRONMENT, STANDIN, serving, skip_without_triton
 from tests.triton_server.client import ask_onnxruntime, ask_triton, random_inputs
 from triton_server.errors import TritonUnavailableError

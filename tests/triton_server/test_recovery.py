@@ -14,7 +14,7 @@ import pytest
 from tritonclient import grpc
 from tritonclient.utils import InferenceServerException
 
-from preprocessing import contract
+from avemotion.preprocessing import contract
 from tests.support.standin_model import standin_config, write_standin
 from tests.support.triton import STANDIN, serving
 from tests.triton_server.client import OUTPUTS, ask_onnxruntime, ask_triton, random_inputs

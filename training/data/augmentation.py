@@ -8,7 +8,7 @@ import torch
 from kornia import augmentation
 from torch import Tensor
 
-from preprocessing.contract import FRAMES, LOG_MEL, PRESENT
+from avemotion.preprocessing.contract import FRAMES, LOG_MEL, PRESENT
 from training.data.spectrograms import SpectrogramChanges, change_spectrograms
 
 MODALITY_DROPOUT: Final = 0.15

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from preprocessing.contract import INPUTS
+from avemotion.preprocessing.contract import INPUTS
 from training.data.cache import open_cache
 from training.data.pairing import TEST, TRAINING
 from training.data.samples import LABEL, ClipSamples

@@ -18,8 +18,8 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from preprocessing.contract import FRAMES, WINDOW_SAMPLES, CropMode
-from preprocessing.errors import EmotionError
+from avemotion.preprocessing.contract import FRAMES, WINDOW_SAMPLES, CropMode
+from avemotion.preprocessing.errors import EmotionError
 
 _CLIPS: Final = "clips.jsonl"
 _FRAMES: Final = "frames.npy"

@@ -20,9 +20,9 @@ import numpy.typing as npt
 from pebble import ProcessExpired, ProcessPool
 from tqdm import tqdm
 
-from preprocessing.clip import read_clip
-from preprocessing.contract import CropMode
-from preprocessing.errors import MediaError
+from avemotion.preprocessing.clip import read_clip
+from avemotion.preprocessing.contract import CropMode
+from avemotion.preprocessing.errors import MediaError
 from training.data.cache import CacheWriter, ClipRecord, read_records
 from training.data.ravdess import find_files, parse_name
 

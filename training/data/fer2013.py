@@ -14,8 +14,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from preprocessing.contract import LABELS
-from preprocessing.errors import DamagedMediaError
+from avemotion.preprocessing.contract import LABELS
+from avemotion.preprocessing.errors import DamagedMediaError
 
 Part = Literal["Training", "PublicTest"]
 

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from preprocessing.contract import FRAME_COUNT, FRAME_SIZE, FRAMES
+from avemotion.preprocessing.contract import FRAME_COUNT, FRAME_SIZE, FRAMES
 
 _LARGEST_SHIFT: Final = 0.03
 """Share of the frame's side."""

@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from preprocessing.contract import LABELS
+from avemotion.preprocessing.contract import LABELS
 from training.data.cache import FaceStore
 from training.data.fer2013 import read_parts
 

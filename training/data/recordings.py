@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from preprocessing.contract import SAMPLE_RATE
+from avemotion.preprocessing.contract import SAMPLE_RATE
 
 _BLOCK: Final = 160
 """Samples by which speech is looked for: 10 ms."""

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from preprocessing.contract import FRAMES, LOG_MEL, PRESENT
-from preprocessing.log_mel import log_mel
+from avemotion.preprocessing.contract import FRAMES, LOG_MEL, PRESENT
+from avemotion.preprocessing.log_mel import log_mel
 from training.data.cache import Cache
 from training.data.motion import moving_face
 from training.data.pairing import TRAINING, matching_faces

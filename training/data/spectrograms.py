@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from preprocessing.contract import DECIBEL_FLOOR, FFT_SIZE, HOP_LENGTH, MEL_BINS, MEL_FRAMES, POWER_MINIMUM
-from preprocessing.log_mel import mel_filters
+from avemotion.preprocessing.contract import DECIBEL_FLOOR, FFT_SIZE, HOP_LENGTH, MEL_BINS, MEL_FRAMES, POWER_MINIMUM
+from avemotion.preprocessing.log_mel import mel_filters
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ def changed_log_mel(waveforms: Tensor, changes: SpeechChanges) -> Tensor:
 
 
 def power_spectrogram(waveforms: Tensor) -> Tensor:
-    """Power [B, 513, 188] of waveforms float32 [B, 48000], as `preprocessing.log_mel` computes it."""
+    """Power [B, 513, 188] of waveforms float32 [B, 48000], as `avemotion.preprocessing.log_mel` computes it."""
     window = torch.hann_window(FFT_SIZE, device=waveforms.device)
     spectrum = torch.stft(
         waveforms, FFT_SIZE, HOP_LENGTH, window=window, center=True, pad_mode="constant", return_complex=True
@@ -117,7 +117,7 @@ def power_spectrogram(waveforms: Tensor) -> Tensor:
 
 
 def scaled_log_mel(power: Tensor) -> Tensor:
-    """float32 [B, 64, 188] in [-1, 1] of power [B, 513, 188], as `preprocessing.log_mel.log_mel` scales it."""
+    """float32 [B, 64, 188] in [-1, 1] of power [B, 513, 188], as `preprocessing.log_mel` scales it."""
     decibels = 10 * torch.log10((_filters(power.device) @ power).clamp(min=POWER_MINIMUM))
     decibels = decibels - decibels.amax(dim=(1, 2), keepdim=True)
     return decibels.clamp(min=-DECIBEL_FLOOR) / (DECIBEL_FLOOR / 2) + 1

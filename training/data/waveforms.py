@@ -20,7 +20,7 @@ import numpy.typing as npt
 from librosa.effects import pitch_shift, time_stretch
 from tqdm import tqdm
 
-from preprocessing.contract import SAMPLE_RATE, WINDOW_SAMPLES
+from avemotion.preprocessing.contract import SAMPLE_RATE, WINDOW_SAMPLES
 from training.data.cache import Cache, open_cache, write_copies
 
 FloatArray = npt.NDArray[np.float32]

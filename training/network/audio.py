@@ -8,7 +8,7 @@ from typing import Final
 import torch
 from torch import Tensor, nn
 
-from preprocessing.contract import MEL_BINS, MEL_FRAMES
+from avemotion.preprocessing.contract import MEL_BINS, MEL_FRAMES
 
 AUDIO_FEATURES: Final = 128
 """Features per clip."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from preprocessing.contract import FRAME_COUNT, IMAGENET_MEAN, IMAGENET_STD, LABELS
+from avemotion.preprocessing.contract import FRAME_COUNT, IMAGENET_MEAN, IMAGENET_STD, LABELS
 from training.network.audio import AUDIO_FEATURES, AudioBranch
 from training.network.fusion import BranchFeatures, FusionName, HeadName, make_fusion
 from training.network.resnet import VIDEO_FEATURES, ResNet18

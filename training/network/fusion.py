@@ -11,7 +11,7 @@ from typing import Final, Literal, get_args
 import torch
 from torch import Tensor, nn
 
-from preprocessing.contract import LABELS, MEL_BINS
+from avemotion.preprocessing.contract import LABELS, MEL_BINS
 from training.network.audio import AUDIO_FEATURES
 from training.network.resnet import VIDEO_FEATURES
 

@@ -11,7 +11,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from preprocessing.contract import IMAGENET_MEAN, IMAGENET_STD
+from avemotion.preprocessing.contract import IMAGENET_MEAN, IMAGENET_STD
 
 ZERO_POINT: Final = round(255 * sum(IMAGENET_MEAN) / len(IMAGENET_MEAN))
 """Pixel value that counts as 0: the grey of ImageNet's mean colour."""

@@ -1,0 +1,1 @@
+"""The Python client: predictions through the gateway, or straight from Triton with clips decoded on this machine."""

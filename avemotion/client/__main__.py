@@ -1,0 +1,157 @@
+"""The command `emotion`: predict clips, watch one from beginning to end, list the models."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from pydantic import BaseModel
+
+from avemotion.client.answers import Prediction, Timeline
+from avemotion.client.direct import MODEL, TritonClient
+from avemotion.client.drawing import draw_in_terminal, draw_png
+from avemotion.client.rest import ADDRESS, TIMEOUT, EmotionClient
+from avemotion.preprocessing.errors import EmotionError
+
+KEY_VARIABLE = "EMO_API_KEY"
+_BAR = 30
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; returns the exit status."""
+    options = _parser().parse_args(arguments)
+    try:
+        return int(options.run(options))
+    except EmotionError as error:
+        print(f"{error.code}: {error.message}", file=sys.stderr)
+        if request_id := getattr(error, "request_id", None):
+            print(f"request id: {request_id}", file=sys.stderr)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # whoever read the output has seen enough
+    except OSError as error:
+        print(f"{error.filename}: {error.strerror}", file=sys.stderr)
+    except ModuleNotFoundError as error:
+        print(f"{error.name} is not installed: pip install 'avemotion[plot]'", file=sys.stderr)
+    return 1
+
+
+def _predict(options: argparse.Namespace) -> int:
+    if options.triton:
+        with TritonClient(
+            options.triton, model=options.model or MODEL, version=options.version or "", timeout=options.timeout
+        ) as triton:
+            _show(options, [triton.predict(path) for path in options.clip])
+        return 0
+    with _client(options) as gateway:
+        chosen = {"model": options.model, "version": options.version}
+        if options.sampled:
+            predictions = [gateway.predict_sampled(path, **chosen) for path in options.clip]
+        else:
+            predictions = [gateway.predict(path, explain=options.explain, **chosen) for path in options.clip]
+    _show(options, predictions)
+    return 0
+
+
+def _watch(options: argparse.Namespace) -> int:
+    with _client(options) as gateway:
+        timeline = gateway.timeline(options.clip, step=options.step, model=options.model, version=options.version)
+    if options.json:
+        _print_json(timeline)
+    elif options.png:
+        draw_png(timeline, options.png)
+    else:
+        print(draw_in_terminal(timeline, colour=sys.stdout.isatty()))
+        print(_summary(timeline))
+    return 0
+
+
+def _models(options: argparse.Namespace) -> int:
+    with _client(options) as gateway:
+        models = gateway.models()
+    if options.json:
+        _print_json(models)
+        return 0
+    for model in models:
+        notes = [*(["default"] if model.default else []), "ready" if model.ready else "not ready"]
+        print(f"{model.name}  version {', '.join(model.versions) or '–'}  ({', '.join(notes)})")
+    return 0
+
+
+def _client(options: argparse.Namespace) -> EmotionClient:
+    return EmotionClient(options.address, api_key=options.api_key, timeout=options.timeout, wait_when_busy=options.wait)
+
+
+def _show(options: argparse.Namespace, predictions: Sequence[Prediction]) -> None:
+    if options.json:
+        _print_json(predictions if len(predictions) > 1 else predictions[0])
+        return
+    for path, prediction in zip(options.clip, predictions, strict=True):
+        doubt = ", uncertain" if prediction.uncertain else ""
+        print(f"{path}: {prediction.top1.label} – {prediction.top1.prob:.1f} % ({prediction.model}{doubt})")
+        for label, probability in zip(prediction.labels, prediction.probs, strict=True):
+            print(f"  {label:10} {probability:5.1f} %  {'█' * round(_BAR * probability / 100)}")
+        for reason in prediction.missing.values():
+            print(f"  {reason}")
+        if prediction.explanation:
+            print(f"  {prediction.explanation}")
+
+
+def _summary(timeline: Timeline) -> str:
+    """Stretches of the same top emotion, by the middles of the windows, one after another."""
+    stretches: list[tuple[str, float, float]] = []
+    for row in timeline.rows:
+        middle = (row.start + row.end) / 2
+        if stretches and stretches[-1][0] == row.top1.label:
+            stretches[-1] = (row.top1.label, stretches[-1][1], middle)
+        else:
+            stretches.append((row.top1.label, middle, middle))
+    return "\n".join(f"{first:6.1f} – {last:.1f} s  {label}" for label, first, last in stretches)
+
+
+def _print_json(answer: BaseModel | Sequence[BaseModel]) -> None:
+    body = answer.model_dump() if isinstance(answer, BaseModel) else [item.model_dump() for item in answer]
+    print(json.dumps(body, indent=2))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="emotion",
+        description="Estimate which emotion clips express. It does not tell what a person feels.",
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    shared = argparse.ArgumentParser(add_help=False)
+    add = shared.add_argument
+    add("--address", default=ADDRESS, metavar="URL", help=f"the gateway (default {ADDRESS})")
+    add("--api-key", default=os.environ.get(KEY_VARIABLE), help=f"key of the gateway (default: ${KEY_VARIABLE})")
+    add("--model", help="name of a model (default: the gateway's)")
+    add("--version", help="version of the model (default: the newest)")
+    add("--timeout", type=float, default=TIMEOUT, metavar="S", help=f"longest wait, seconds (default {TIMEOUT:g})")
+    add("--wait", type=float, default=0.0, metavar="S", help="seconds to wait in all while the gateway is busy")
+    add("--json", action="store_true", help="print the answer as JSON")
+
+    predict = commands.add_parser("predict", parents=[shared], help="predict clips")
+    predict.add_argument("clip", nargs="+", type=Path, help="file: mp4, mov, webm, matroska, avi, wav or flac")
+    way = predict.add_mutually_exclusive_group()
+    way.add_argument("--triton", metavar="HOST:PORT", help="decode here, and ask Triton's gRPC service directly")
+    way.add_argument("--sampled", action="store_true", help="send 8 pictures and the sound instead of the clip")
+    way.add_argument("--explain", action="store_true", help="ask for a plain-language reading of the numbers")
+    predict.set_defaults(run=_predict)
+
+    watch = commands.add_parser("watch", parents=[shared], help="draw how the expressed emotion changes along a clip")
+    watch.add_argument("clip", type=Path, help="file of at most a minute")
+    watch.add_argument("--step", type=float, metavar="S", help="seconds from one window to the next")
+    watch.add_argument("--png", type=Path, metavar="FILE", help="draw into a PNG file instead of the terminal")
+    watch.set_defaults(run=_watch)
+
+    models = commands.add_parser("models", parents=[shared], help="list the models that can be asked for")
+    models.set_defaults(run=_models)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

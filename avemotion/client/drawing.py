@@ -1,0 +1,61 @@
+"""A timeline as a picture: in the terminal, or as a PNG file. The libraries that draw are imported where they draw."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+from avemotion.client.answers import Timeline
+
+_ROWS = 22
+_NARROWEST = 60
+
+
+def draw_in_terminal(timeline: Timeline, *, width: int | None = None, colour: bool = True) -> str:
+    """The probability of each emotion over time, as text.
+
+    Args:
+        timeline: What to draw.
+        width: Columns; those of the terminal where None.
+        colour: Whether the terminal shows colours.
+
+    Raises:
+        ModuleNotFoundError: plotext is not installed.
+    """
+    import plotext  # noqa: PLC0415 (an extra; only who draws needs it)
+
+    figure: Any = plotext.figure
+    figure.clear()
+    figure.plot_size(width or max(_NARROWEST, shutil.get_terminal_size().columns), _ROWS)
+    times = _centres(timeline)
+    for index, label in enumerate(timeline.labels):
+        values = [row.probs[index] for row in timeline.rows]
+        figure.draw(figure.signal(times, values, marker="braille").lines().label(label))
+    figure.title("expressed emotion, as estimated, in percent over seconds")
+    figure.ruler("y").lim(0, 100)
+    return str(figure.build().string(colorless=not colour))
+
+
+def draw_png(timeline: Timeline, path: Path) -> None:
+    """The probability of each emotion over time, stacked, as a PNG file.
+
+    Raises:
+        ModuleNotFoundError: matplotlib is not installed.
+    """
+    from matplotlib.figure import Figure  # noqa: PLC0415 (an extra; only who draws needs it)
+
+    figure = Figure(figsize=(10, 4), layout="constrained")
+    axes = figure.subplots()
+    shares = [[row.probs[index] for row in timeline.rows] for index in range(len(timeline.labels))]
+    axes.stackplot(_centres(timeline), shares, labels=timeline.labels, colors=[f"C{i}" for i in range(len(shares))])
+    axes.set(xlabel="time (s)", ylabel="probability (%)", ylim=(0, 100), title="Expressed emotion, as estimated")
+    axes.margins(x=0)
+    handles, labels = axes.get_legend_handles_labels()
+    axes.legend(handles[::-1], labels[::-1], loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
+    figure.savefig(path, dpi=120)
+
+
+def _centres(timeline: Timeline) -> list[float]:
+    """Middle of each window, in seconds."""
+    return [(row.start + row.end) / 2 for row in timeline.rows]

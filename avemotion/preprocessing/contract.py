@@ -1,0 +1,159 @@
+"""The tensor contract: the only place that states labels, sizes, tensor names, dtypes and shapes.
+
+A checkpoint, an ONNX file and a running server each carry `parameters()`; `check_parameters` compares what
+they carry with what this code computes, so that a model is never fed tensors it was not trained on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Literal, get_args
+
+import numpy as np
+import numpy.typing as npt
+
+from avemotion.preprocessing.errors import ContractMismatchError
+
+CONTRACT_VERSION: Final = 1
+"""Raised whenever the same clip would give other tensors, or a tensor's name or meaning changes."""
+
+LABELS: Final = ("neutral", "calm", "happy", "sad", "angry", "fearful", "disgust", "surprised")
+"""Class names in the order of the logits: RAVDESS emotion codes 01 to 08."""
+
+WINDOW_SECONDS: Final = 3.0
+"""Length of the window that is read from the centre of a clip, in seconds."""
+
+FRAME_COUNT: Final = 8
+"""Video frames per window, taken at the midpoints of as many equal parts."""
+
+FRAME_SIZE: Final = 112
+"""Height and width of a frame, in pixels."""
+
+SAMPLE_RATE: Final = 16_000
+"""Audio sampling rate, in Hz."""
+
+WINDOW_SAMPLES: Final = int(WINDOW_SECONDS * SAMPLE_RATE)
+"""Audio samples per window."""
+
+FFT_SIZE: Final = 1_024
+"""Samples per Fourier transform and length of its periodic Hann window."""
+
+HOP_LENGTH: Final = 256
+"""Samples between two Fourier transforms."""
+
+MEL_BINS: Final = 64
+"""Triangular Slaney mel filters from 0 Hz to half the sampling rate, area-normalised."""
+
+MEL_FRAMES: Final = WINDOW_SAMPLES // HOP_LENGTH + 1
+"""Columns of a centred log-mel spectrogram of the window."""
+
+DECIBEL_FLOOR: Final = 80.0
+"""Range of the log-mel below the clip's own maximum, in dB; [-floor, 0] is scaled to [-1, 1]."""
+
+POWER_MINIMUM: Final = 1e-10
+"""Mel power below this counts as this, as in `librosa.power_to_db`."""
+
+IMAGENET_MEAN: Final = (0.485, 0.456, 0.406)
+"""Mean of ImageNet's RGB values in [0, 1] (torchvision's constants); subtracted inside the graph."""
+
+IMAGENET_STD: Final = (0.229, 0.224, 0.225)
+"""Standard deviation of ImageNet's RGB values in [0, 1]; divided by inside the graph."""
+
+CropMode = Literal["face", "none"]
+"""`face`: a square around the face, or the centre square without one. `none`: the whole frame, resized."""
+
+CROP_MODES: Final[tuple[CropMode, ...]] = get_args(CropMode)
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """Name, dtype and shape of one tensor.
+
+    Attributes:
+        name: Name in the ONNX graph and in Triton's configuration.
+        dtype: numpy's name of the element type.
+        shape: Shape without the leading batch dimension.
+    """
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+
+    @property
+    def triton_dtype(self) -> str:
+        """Triton's name of the element type in requests, e.g. `FP32`."""
+        return {"uint8": "UINT8", "float32": "FP32", "bool": "BOOL"}[self.dtype]
+
+    def zeros(self, batch: int = 1) -> npt.NDArray[Any]:
+        """An array of zeros [batch, *shape] of this tensor's dtype."""
+        return np.zeros((batch, *self.shape), self.dtype)
+
+
+FRAMES: Final = TensorSpec("frames", "uint8", (FRAME_COUNT, FRAME_SIZE, FRAME_SIZE, 3))
+"""RGB frames, channels last; zeros where there is no video."""
+
+LOG_MEL: Final = TensorSpec("log_mel", "float32", (MEL_BINS, MEL_FRAMES))
+"""Log-mel spectrogram scaled to [-1, 1]; zeros where there is no audio."""
+
+PRESENT: Final = TensorSpec("present", "bool", (2,))
+"""Is there video, is there audio: `MODALITIES` in order. The network replaces what is missing."""
+
+PROBABILITIES: Final = TensorSpec("probabilities", "float32", (len(LABELS),))
+"""Temperature-calibrated softmax."""
+
+LOGITS: Final = TensorSpec("logits", "float32", (len(LABELS),))
+"""Scores before calibration."""
+
+VIDEO_PROBABILITIES: Final = TensorSpec("video_probabilities", "float32", (len(LABELS),))
+"""What the video branch's own classifier says."""
+
+AUDIO_PROBABILITIES: Final = TensorSpec("audio_probabilities", "float32", (len(LABELS),))
+"""What the audio branch's own classifier says."""
+
+FRAME_ATTENTION: Final = TensorSpec("frame_attention", "float32", (FRAME_COUNT,))
+"""How much each frame was attended to, summing to 1; uniform for fusions without attention."""
+
+INPUTS: Final = (FRAMES, LOG_MEL, PRESENT)
+OUTPUTS: Final = (PROBABILITIES, LOGITS, VIDEO_PROBABILITIES, AUDIO_PROBABILITIES, FRAME_ATTENTION)
+MODALITIES: Final = ("video", "audio")
+
+
+def parameters() -> dict[str, Any]:
+    """Everything that a model and its tensors must agree on, as JSON-ready values."""
+    return {
+        "contract_version": CONTRACT_VERSION,
+        "labels": list(LABELS),
+        "window_seconds": WINDOW_SECONDS,
+        "sample_rate": SAMPLE_RATE,
+        "fft_size": FFT_SIZE,
+        "hop_length": HOP_LENGTH,
+        "mel_bins": MEL_BINS,
+        "decibel_floor": DECIBEL_FLOOR,
+        "inputs": [_spec_parameters(spec) for spec in INPUTS],
+        "outputs": [_spec_parameters(spec) for spec in OUTPUTS],
+    }
+
+
+def check_parameters(found: Mapping[str, Any], *, source: str) -> None:
+    """Compare the contract that a model carries with this code's.
+
+    Args:
+        found: What the model carries, as written by `parameters()`.
+        source: What carries it, for the message.
+
+    Raises:
+        ContractMismatchError: One sentence that names every field that differs.
+    """
+    expected = parameters()
+    different = [
+        f"{key} is {found.get(key)!r}, this code has {value!r}"
+        for key, value in expected.items()
+        if found.get(key) != value
+    ]
+    if different:
+        raise ContractMismatchError(f"{source} was made for another tensor contract: {'; '.join(different)}.")
+
+
+def _spec_parameters(spec: TensorSpec) -> dict[str, Any]:
+    return {"name": spec.name, "dtype": spec.dtype, "shape": list(spec.shape)}

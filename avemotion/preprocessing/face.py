@@ -1,0 +1,178 @@
+"""Where the face is, once for a whole window.
+
+OpenCV's Haar cascade costs milliseconds and no extra model; a median over a few frames makes it steady. One box
+for all frames keeps the head's own movement in the clip, which a box per frame would cancel.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Final
+
+import cv2
+import numpy as np
+from cv2.data import haarcascades
+
+from avemotion.preprocessing.contract import CropMode
+from avemotion.preprocessing.parallelism import for_each
+from avemotion.preprocessing.picture import Picture, Square, UInt8Array
+
+CROP_FACTOR: Final = 1.1
+"""Side of the crop over side of the detected box: room for an open mouth, and close to the faces of FER2013, on
+which video branches are pre-trained and which are cut out at about the detector's own box."""
+
+_DETECTION_FRAMES: Final = (1, 4, 6)
+_DETECTION_SIDE: Final = 320
+_SMALLEST_FACE: Final = 0.1
+"""Smallest face looked for, as a fraction of the frame's shorter side."""
+
+_SCALE: Final = 1.2
+"""Ratio of the sizes that the detector looks for one after the other."""
+
+_NEIGHBOURS: Final = 3
+_GROUPING: Final = 0.2
+"""How many candidates beside the first make a face, and how far apart they may lie: OpenCV's `GROUP_EPS`."""
+
+_LADDER: Final = (0.32, 0.18)
+"""Sizes, as fractions of the shorter side, down to which is looked first: large faces are found in a fraction of the
+time that small ones take, and where there is one, no smaller one is asked for. No size is looked for twice."""
+
+_MARGIN: Final = _SCALE**2
+"""A face is trusted where the detector's neighbouring sizes were looked for, too: the answer is then that of a search
+for all sizes."""
+
+
+@dataclass(frozen=True)
+class FaceBox:
+    """The median detected face, as fractions of the upright frame's width and height.
+
+    Attributes:
+        left: Left edge, 0 to 1.
+        top: Upper edge, 0 to 1.
+        width: Width, 0 to 1.
+        height: Height, 0 to 1.
+    """
+
+    left: float
+    top: float
+    width: float
+    height: float
+
+
+def cut_frames(pictures: Sequence[Picture], crop: CropMode) -> tuple[UInt8Array, FaceBox | None]:
+    """The frames of one window as the contract's tensor.
+
+    Args:
+        pictures: The window's eight frames in order.
+        crop: `face` cuts a square around the face; `none` squeezes the whole frame.
+
+    Returns:
+        uint8 [8, 112, 112, 3] RGB, and the face, None where none was found or looked for.
+    """
+    face = find_face(pictures) if crop == "face" else None
+    region = crop_square(face, pictures[0].width, pictures[0].height) if crop == "face" else None
+    return np.stack(for_each(lambda picture: picture.resized(region), pictures)), face
+
+
+def find_face(pictures: Sequence[Picture]) -> FaceBox | None:
+    """The largest face of a few frames of a window, as the median box.
+
+    Args:
+        pictures: The window's frames in order.
+
+    Returns:
+        The box, or None where no frame looked at shows a face.
+    """
+    boxes = [box for box in for_each(_box, [pictures[index] for index in _DETECTION_FRAMES]) if box is not None]
+    if not boxes:
+        return None
+    left, top, width, height = (float(value) for value in np.median(boxes, axis=0))
+    return FaceBox(left, top, width, height)
+
+
+def _box(picture: Picture) -> tuple[float, float, float, float] | None:
+    """Left, top, width and height of the largest face as fractions of a picture, or None."""
+    grey = picture.grey(_DETECTION_SIDE)
+    box = largest_face(grey)
+    if box is None:
+        return None
+    height, width = grey.shape
+    return box[0] / width, box[1] / height, box[2] / width, box[3] / height
+
+
+def largest_face(grey: np.ndarray) -> tuple[int, int, int, int] | None:
+    """The largest face of a grey picture.
+
+    Args:
+        grey: uint8 [height, width].
+
+    Returns:
+        Left, top, width and height in pixels, or None.
+    """
+    shorter = min(grey.shape)
+    smallest = max(20, round(shorter * _SMALLEST_FACE))
+    candidates: list[Sequence[int]] = []
+    larger = None
+    for fraction in _LADDER:
+        at_least = round(shorter * fraction)
+        if at_least > smallest * _SCALE:
+            candidates.extend(_candidates(grey, at_least, larger))
+            box = _largest(candidates)
+            if box is not None and box[2] > at_least * _MARGIN:
+                return box
+            larger = at_least
+    return _largest([*candidates, *_candidates(grey, smallest, larger)])
+
+
+def _candidates(grey: np.ndarray, smallest: int, larger: int | None) -> Sequence[Sequence[int]]:
+    """Each place, of sizes from the smallest to below the larger one, that looks like a face; a face has many."""
+    largest = 0 if larger is None else larger - 1
+    found: Sequence[Sequence[int]] = _cascade().classifier.detectMultiScale(
+        grey, scaleFactor=_SCALE, minNeighbors=0, minSize=(smallest, smallest), maxSize=(largest, largest)
+    )
+    return found
+
+
+def _largest(candidates: Sequence[Sequence[int]]) -> tuple[int, int, int, int] | None:
+    found, _ = cv2.groupRectangles(candidates, _NEIGHBOURS, _GROUPING)
+    if len(found) == 0:
+        return None
+    # Of equally large faces always the same one, in whatever order threads found them.
+    left, top, width, height = max(found, key=lambda box: (int(box[2]) * int(box[3]), -int(box[0]), -int(box[1])))
+    return int(left), int(top), int(width), int(height)
+
+
+def crop_square(face: FaceBox | None, width: int, height: int) -> Square:
+    """The square that is cut out of every frame of a window.
+
+    Args:
+        face: The face, or None for the centre of the frame.
+        width: Width of the upright frames, in pixels.
+        height: Height of the upright frames, in pixels.
+
+    Returns:
+        A square inside the frame: around the face, widened by `CROP_FACTOR`, or as large as fits.
+    """
+    shorter = min(width, height)
+    if face is None:
+        return Square((width - shorter) // 2, (height - shorter) // 2, shorter)
+    size = min(shorter, round(max(face.width * width, face.height * height) * CROP_FACTOR))
+    size = max(1, size)
+    left = round((face.left + face.width / 2) * width - size / 2)
+    top = round((face.top + face.height / 2) * height - size / 2)
+    return Square(min(max(0, left), width - size), min(max(0, top), height - size), size)
+
+
+class _Cascade(threading.local):
+    """OpenCV's detector, one for each thread: it keeps the picture that it looks at."""
+
+    def __init__(self) -> None:
+        self.classifier = cv2.CascadeClassifier(f"{haarcascades}haarcascade_frontalface_alt2.xml")
+
+
+@cache
+def _cascade() -> _Cascade:
+    return _Cascade()

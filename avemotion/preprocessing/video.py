@@ -1,0 +1,148 @@
+"""The frames a viewer would have seen at given times.
+
+Frames are chosen by presentation time, never by index: browser recordings have a variable frame rate, with gaps
+of up to 400 ms. Only packets from the last key frame before the window on are decoded, decoding stops with the
+last frame that is needed, and only frames that are used are converted.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Sequence
+from fractions import Fraction
+from typing import Any, Final, TypeVar
+
+from av.error import FFmpegError
+from av.packet import Packet
+from av.video.frame import VideoFrame
+
+from avemotion.preprocessing.contract import FRAME_COUNT
+from avemotion.preprocessing.limits import DecodeBudget
+from avemotion.preprocessing.media import Track, packet_time
+from avemotion.preprocessing.parallelism import parallelism, usable_cores
+from avemotion.preprocessing.picture import Picture
+
+Result = TypeVar("Result")
+
+_FRAMES_PER_CORE: Final = 2
+"""Frames that are decoded at once for each core: some need no work, and others wait for those they refer to."""
+
+
+class DamagedBesideOthersError(Exception):
+    """A packet is damaged, which is noticed too late to lose no others with it where several are decoded at once."""
+
+
+def on_one_core_where_damaged(read: Callable[[], Result]) -> Result:
+    """What a reader returns, which begins again on one core where it comes upon a damaged packet of video.
+
+    Args:
+        read: Reads a clip from its beginning.
+    """
+    try:
+        return read()
+    except DamagedBesideOthersError:
+        with parallelism(1):
+            return read()
+
+
+def sample_times(start: float, length: float) -> list[float]:
+    """Midpoints of the contract's number of equal parts of a window.
+
+    Args:
+        start: Start of the window, in seconds.
+        length: Length of the window, in seconds.
+    """
+    return [start + (part + 0.5) * length / FRAME_COUNT for part in range(FRAME_COUNT)]
+
+
+def read_pictures(track: Track, times: Sequence[float], budget: DecodeBudget) -> Iterator[Picture]:
+    """The frames on display at given times: for each, the last one presented at or before it.
+
+    A time before the first frame gives the first frame, a time after the last frame the last one.
+
+    Args:
+        track: The video track.
+        times: Presentation times in seconds, ascending.
+        budget: Counts what is decoded.
+
+    Yields:
+        As many pictures as times, each as soon as it is known, or none where nothing could be decoded.
+
+    Raises:
+        TooManyPixelsError: A frame is larger than the limit.
+        TooManyFramesError: More frames than the limit would have to be decoded.
+        DamagedBesideOthersError: A packet is damaged, and several cores are used: see `on_one_core_where_damaged`.
+    """
+    given = 0
+    shown: VideoFrame | None = None
+    for frame in _decode(track, times):
+        budget.add_frame(frame.width, frame.height)
+        while shown is not None and times[given] < frame.time:
+            yield Picture.of(shown)
+            given += 1
+            if given == len(times):
+                return
+        shown = frame
+    if shown is not None:
+        for _ in times[given:]:
+            yield Picture.of(shown)
+
+
+def frame_rate(track: Track) -> float | None:
+    """Mean frames per second by the packets' timestamps, which headers of recordings often misstate."""
+    length = track.end - track.start
+    return len(track.packets) / length if length > 0 else None
+
+
+def _decode(track: Track, times: Sequence[float]) -> Iterator[VideoFrame]:
+    """Decoded frames in order of presentation, from the key frame before the first time on.
+
+    Frames that are on display at none of the times are left out where no other frame refers to them.
+    """
+    context = track.stream.codec_context
+    alone = usable_cores() == 1
+    # PyAV's log must stay off, as it is by default: a thread that logs waits for Python, which waits for it at the end.
+    context.thread_count = 1 if alone else _FRAMES_PER_CORE * usable_cores()
+    context.thread_type = "FRAME"
+    packets = _from_key_frame(track.packets, times[0])
+    time_base = packets[0].time_base
+    wanted = _on_display(packets, times)
+    for index, packet in enumerate((*packets, None)):
+        needed = packet is None or wanted is None or index in wanted
+        context.skip_frame = "DEFAULT" if needed else "NONREF"
+        try:
+            frames = context.decode(packet)
+        except FFmpegError as error:
+            if alone:
+                continue  # A damaged packet costs its own frames, not the clip.
+            raise DamagedBesideOthersError from error
+        for frame in _with_time(frames, time_base):
+            if frame.is_corrupt and not alone:
+                raise DamagedBesideOthersError
+            yield frame
+
+
+def _on_display(packets: Sequence[Packet[Any]], times: Sequence[float]) -> set[int] | None:
+    """Indexes of the packets on display at given times; None where packets do not say when they are presented."""
+    if any(packet.pts is None for packet in packets):
+        return None
+    presented = sorted((packet_time(packet), index) for index, packet in enumerate(packets))
+    moments = [moment for moment, _ in presented]
+    return {presented[max(0, bisect_right(moments, time) - 1)][1] for time in times}
+
+
+def _from_key_frame(packets: Sequence[Packet[Any]], first_time: float) -> Sequence[Packet[Any]]:
+    keys = [index for index, packet in enumerate(packets) if packet.is_keyframe]
+    times = [packet_time(packets[index]) for index in keys]
+    position = bisect_right(times, first_time) - 1
+    return packets[keys[position] :] if position >= 0 else packets
+
+
+def _with_time(frames: Sequence[VideoFrame], time_base: Fraction) -> Iterator[VideoFrame]:
+    """Frames that have a time; those that come when the decoder is emptied know no time base of their own."""
+    for frame in frames:
+        if frame.pts is None:
+            frame.pts = frame.dts
+        if frame.pts is not None:
+            frame.time_base = time_base
+            yield frame

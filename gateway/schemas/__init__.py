@@ -1,1 +1,0 @@
-"""The JSON of requests and responses, which is also what OpenAPI says."""
