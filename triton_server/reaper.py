@@ -1,8 +1,8 @@
 """Removes the processes, shared memory and folder of a run when its launcher exits or is killed.
 
-Runs as a separate process, `reaper.py LAUNCHER FOLDER`, because a killed launcher cannot clean up. A stub orphaned while
-it loads its model would wait for its server forever. The kernel's parent-death signal does not help: it is sent when the
-parent's thread exits, and Triton starts stubs from short-lived threads.
+Runs as a separate process, `reaper.py LAUNCHER FOLDER`, because a killed launcher cannot clean up. A stub orphaned
+while it loads its model would wait for its server forever. The kernel's parent-death signal does not help: it is sent
+when the parent's thread exits, and Triton starts stubs from short-lived threads.
 """
 
 import os

@@ -86,7 +86,7 @@ def test_serving_says_nothing_but_that_it_serves(standin_repository: Path, caplo
         ask_triton(asking, STANDIN, random_inputs(2, seed=9))
     assert [record.getMessage().split(" on ")[0] for record in caplog.records] == [
         f"Triton serves {STANDIN}",
-        "Triton is stopped.",
+        "Triton has stopped.",
     ]
 
 
