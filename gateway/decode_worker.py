@@ -30,9 +30,8 @@ from av.error import FFmpegError
 from avemotion.preprocessing.clip import read_clip
 from avemotion.preprocessing.contract import CropMode
 from avemotion.preprocessing.errors import DamagedMediaError, EmotionError
+from avemotion.preprocessing.execution import parallelism, timed
 from avemotion.preprocessing.limits import MediaLimits
-from avemotion.preprocessing.parallelism import parallelism
-from avemotion.preprocessing.profiling import timed
 from avemotion.preprocessing.sampled import read_sampled
 from avemotion.preprocessing.timeline import Timeline, read_timeline
 from gateway.decode_messages import receive_work, send_answer

@@ -45,14 +45,13 @@ class DecodedClip(NamedTuple):
 
 def pack(clip: Clip) -> DecodedClip:
     """What is needed of a clip that was read."""
-    report = clip.report
     return DecodedClip(
         frames=clip.frames.tobytes(),
         log_mel=clip.log_mel.tobytes(),
         present=clip.present.tolist(),
-        missing=report.missing,
-        face=None if report.face is None else dict(vars(report.face)),
-        quality=report.quality.rounded(),
+        missing=clip.missing,
+        face=None if clip.face is None else dict(vars(clip.face)),
+        quality=clip.quality.rounded(),
     )
 
 

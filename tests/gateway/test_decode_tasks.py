@@ -23,8 +23,8 @@ from avemotion.preprocessing.errors import (
     TooManyFramesError,
     UnsupportedMediaError,
 )
+from avemotion.preprocessing.execution import usable_cores
 from avemotion.preprocessing.limits import MediaLimits
-from avemotion.preprocessing.parallelism import usable_cores
 from avemotion.preprocessing.timeline import read_timeline
 from gateway.deadline import Deadline
 from gateway.decode_worker import Perform, decode_clip, decode_sampled, decode_timeline, perform
@@ -69,9 +69,9 @@ def test_each_task_returns_what_its_reader_returns(clip: bytes) -> None:
         expected = read_clip(clip)
         for name, tensor in decoded.value.tensors().items():
             np.testing.assert_array_equal(tensor, expected.tensors()[name], strict=True)
-        assert decoded.value.face == (None if expected.report.face is None else vars(expected.report.face))
-        assert decoded.value.quality == expected.report.quality.rounded()
-        assert decoded.value.missing == expected.report.missing == {}
+        assert decoded.value.face == (None if expected.face is None else vars(expected.face))
+        assert decoded.value.quality == expected.quality.rounded()
+        assert decoded.value.missing == expected.missing == {}
         timeline = await pool.run(decode_timeline, clip, 0.5, 60.0, "face", LIMITS, deadline=PATIENT)
         np.testing.assert_array_equal(timeline.value.tensors()["log_mel"], read_timeline(clip).tensors()["log_mel"])
         sampled = await pool.run(decode_sampled, (), wav(), "face", LIMITS, deadline=PATIENT)
