@@ -97,7 +97,7 @@ def test_a_checkpoint_becomes_two_models_and_a_report(
         assert models["int8"]["peak_share"] > 0
         assert models["fp32"]["wall_ms"] > 0
     text = (repository / "emotion_int8" / "1" / "export_report.md").read_text()
-    for heading in ("Closeness", "Speed", "Layers that lose most", "Recipes compared, same clips"):
+    for heading in ("Closeness", "Speed", "Layers with the largest loss", "Recipes compared, same clips"):
         assert f"## {heading}" in text
     for row in ("| video (this one) | minmax | u8 |", "| all | minmax | u8 |"):
         assert text.count(row) == 1
@@ -191,7 +191,7 @@ sys.exit(main({arguments(checkpoint, cache, tmp_path / "repository")!r}))
     result = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False)
     assert result.returncode == 1
     (line,) = [line for line in result.stderr.splitlines() if line]
-    assert line.startswith("export_failed: The export's temporary files cannot be written: [Errno 27]")
+    assert line.startswith("export_failed: Temporary files of the export cannot be written: [Errno 27]")
     assert not (tmp_path / "repository").exists()
 
 
@@ -219,7 +219,13 @@ def test_inspecting_prints_contract_origin_sizes_outputs_and_operators(
 ) -> None:
     assert main(["inspect", str(exported.int8)]) == 0
     output = capsys.readouterr().out
-    for words in ("opset 18", "version 1, which this code has", "face", "probabilities FLOAT [batch, 8]", "29 Conv"):
+    for words in (
+        "opset 18",
+        "version 1, the same as this code's",
+        "face",
+        "probabilities FLOAT [batch, 8]",
+        "29 Conv",
+    ):
         assert words in output
     assert '"accuracy": 0.125' in output
 
