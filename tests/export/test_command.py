@@ -1,4 +1,4 @@
-"""`python -m export` as people call it: everything is checked before the repository is touched."""
+"""`python -m export` as users call it: all checks come before the repository is written."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""SyntheticClip clips, whose every frame and sample is known, become the tensors that they should."""
+"""Synthetic clips, whose frames and samples are known, become the expected tensors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Awkward clips give the tensors that a slow and plain reader, written apart, gives."""
+"""Unusual clips give the tensors of a slow, independent reader."""
 
 from __future__ import annotations
 

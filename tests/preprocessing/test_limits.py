@@ -1,4 +1,4 @@
-"""What is decoded is limited, and each limit has an error of its own that names it and what was measured."""
+"""Decoding is limited, and each limit has its own error, which names the limit and the value."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Real recordings: browsers, phones, and files that are awkward in one way each."""
+"""Real recordings: from browsers and phones, and files with one peculiarity each."""
 
 from __future__ import annotations
 

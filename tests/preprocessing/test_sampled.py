@@ -1,4 +1,4 @@
-"""Frames and sound that a client has sampled become the tensors that the whole clip would have become."""
+"""Frames and sound sampled by a client become the same tensors as the whole clip."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One pass over a clip gives the windows that cutting it up would have given."""
+"""One pass over a clip gives the same windows as cutting it up."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Spare cores change how long a clip takes to be read, and nothing of what is read."""
+"""Parallel reading of a clip changes its duration, not its tensors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is said of how well a window could be seen and heard."""
+"""Quality of a window: level, clipping, brightness, padding and size of the face."""
 
 from __future__ import annotations
 
