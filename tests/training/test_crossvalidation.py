@@ -1,4 +1,4 @@
-"""A recipe is repeated in every fold, on branches that never heard the tested actors, and its report says so."""
+"""A recipe is repeated in every fold, with branches that were not trained on the tested actors."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def test_branches_that_heard_the_tested_actors_are_refused(
     checkpoint: Path, branches: Path, small_paired_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(arguments(checkpoint, small_paired_folder, branches, "--kfold", audio="fold-1.pt")) == 1
-    assert "fold-1.pt was trained on actors whom this run validates or tests on" in capsys.readouterr().err
+    assert "fold-1.pt was trained on actors that this run validates or tests on" in capsys.readouterr().err
 
 
 def test_a_checkpoint_that_does_not_say_how_it_was_trained_is_refused(
@@ -121,4 +121,4 @@ def test_a_checkpoint_that_does_not_say_how_it_was_trained_is_refused(
     network = EmotionNetwork(NetworkConfig("late"))
     save_checkpoint(tmp_path / "best.pt", Checkpoint(network.config, network.state_dict()))
     assert main([str(tmp_path / "best.pt"), str(small_paired_folder), "--kfold", "--output", str(tmp_path)]) == 1
-    assert "does not say by which options it was trained" in capsys.readouterr().err
+    assert "does not hold the options that it was trained with" in capsys.readouterr().err

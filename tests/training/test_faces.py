@@ -1,4 +1,4 @@
-"""The video branch learns faces, is kept as an average, and goes on after any epoch as if it had never stopped."""
+"""The video branch learns faces, is averaged, and its training resumes exactly after any epoch."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ STAGES = [Stage(32, 2), Stage(40, 1)]
 @pytest.fixture(scope="module")
 def faces() -> Faces:
     drawn = draw_faces(np.random.default_rng(0), 4)
-    return Faces(drawn.pictures, drawn.labels, [str(number) for number in range(len(drawn.labels))])
+    return Faces(drawn.images, drawn.labels, [str(number) for number in range(len(drawn.labels))])
 
 
 def training_of(stages: list[Stage], *, average: float = 0.5) -> FaceTraining:

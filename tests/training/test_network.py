@@ -1,4 +1,4 @@
-"""The network has the sizes that were asked for, and a missing modality is really ignored."""
+"""The network has the specified sizes, and ignores a missing modality."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from training.network import (
     ResNet18,
     ServingNetwork,
     Temperatures,
-    choose_answer,
+    choose_prediction,
 )
 from training.network.audio import FixedAveragePool
 from training.network.fusion import FUSIONS, HEADS, CrossAttentionFusion, FusionName, HeadName
@@ -163,4 +163,4 @@ def test_one_modality_alone_is_answered_by_its_own_branch(
 def test_each_clip_of_a_batch_is_answered_by_what_it_has() -> None:
     fused, video, audio = (torch.full((4, len(LABELS)), value) for value in (1.0, 2.0, 3.0))
     present = torch.tensor([[True, True], [True, False], [False, True], [False, False]])
-    assert choose_answer(fused, video, audio, present)[:, 0].tolist() == [1.0, 2.0, 3.0, 1.0]
+    assert choose_prediction(fused, video, audio, present)[:, 0].tolist() == [1.0, 2.0, 3.0, 1.0]

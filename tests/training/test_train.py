@@ -1,4 +1,4 @@
-"""The training command runs as the documents say, resumes exactly, and writes an honest checkpoint."""
+"""The training command works as documented, resumes exactly, and writes a complete checkpoint."""
 
 from __future__ import annotations
 
@@ -233,10 +233,10 @@ def test_a_branch_trained_on_tested_actors_is_refused(
     )
     output = tmp_path / "best.pt"
     assert training.main(command(small_paired_folder, output, "--init_from", str(branch))) == 1
-    assert "was trained on actors whom this run validates or tests on" in capsys.readouterr().err
+    assert "was trained on actors that this run validates or tests on" in capsys.readouterr().err
     assert not output.exists()
 
 
 def test_a_data_folder_that_is_missing_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert training.main(["--data", str(tmp_path / "nowhere")]) == 1
-    assert "nowhere does not exist: --data names the folder with Actor_01 to Actor_24" in capsys.readouterr().err
+    assert "nowhere does not exist; set --data to the folder with Actor_01 to Actor_24" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""The audio branch learns voices from the very spectrograms that are served, changed no more than is said."""
+"""The audio branch learns from the spectrograms of serving, changed within the limits."""
 
 from __future__ import annotations
 

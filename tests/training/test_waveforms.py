@@ -1,4 +1,4 @@
-"""Changed copies of voices change what they say they change, by no more than they may, and are training's alone."""
+"""Changed copies of voices stay within their limits and are used in training only."""
 
 from __future__ import annotations
 

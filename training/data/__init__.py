@@ -1,4 +1,4 @@
-"""Data sets, their splits, and the cache that training reads."""
+"""Data sets, their splits, and the cache of decoded clips."""
 
 from training.data.batches import calibration_batches, heldout_batches
 
