@@ -1,4 +1,4 @@
-"""`python -m gateway`: settings from arguments and environment, one sentence where they cannot work."""
+"""`python -m gateway`: reads settings from arguments and environment, and serves until a signal ends it."""
 
 from __future__ import annotations
 
@@ -12,14 +12,13 @@ from pydantic import ValidationError
 
 from avemotion.preprocessing.errors import EmotionError
 from gateway.app import create_app
-from gateway.freed_memory import keep_freed_memory
+from gateway.http.server import serve
 from gateway.logs import configure_logging
-from gateway.server import serve
 from gateway.settings import CommandLineSettings, Settings
 
 
 def main() -> None:
-    """Serve until a signal ends it; exit with one sentence where that is not possible."""
+    """Serve until a signal ends it; exit with one sentence if that is not possible."""
     try:
         settings: Settings = CommandLineSettings()
     except ValidationError as error:
@@ -38,14 +37,13 @@ def run(settings: Settings, listener: socket.socket) -> None:
     Raises:
         EmotionError: The gateway cannot serve; the message says why.
     """
-    keep_freed_memory()
     app = create_app(settings)
     with asyncio.Runner(loop_factory=uvicorn.Config(app, log_config=None).get_loop_factory()) as runner:
         runner.run(serve(app, settings, listener))
 
 
 def listen(settings: Settings) -> socket.socket:
-    """A socket bound to the gateway's address, or the end of the process with one sentence."""
+    """A socket bound to the gateway's address; exits with one sentence if that is not possible."""
     host, port = settings.host, settings.port
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:

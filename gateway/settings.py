@@ -198,8 +198,8 @@ class Settings(BaseSettings):
     api_keys: CommaSeparated = Field(
         default_factory=list,
         description=(
-            "Valid API keys, between commas, each `<name>:<SHA-256>` as `python -m gateway.keys <name>` prints it; "
-            "without any, no key is asked for."
+            "Valid API keys, between commas, each `<name>:<SHA-256>` as `python -m gateway.auth.keys <name>` "
+            "prints it; without any, no key is asked for."
         ),
     )
     allow_anonymous: bool = Field(

@@ -65,7 +65,7 @@ def test_the_ports_are_those_of_the_settings() -> None:
 def test_callers_from_outside_need_a_key() -> None:
     refused = compose(PUBLIC)
     assert refused.returncode != 0
-    assert "gateway.keys" in refused.stderr
+    assert "gateway.auth.keys" in refused.stderr
     services = services_of(PUBLIC)
     assert "ports" not in services["gateway"]
     assert services["gateway"]["environment"]["EMO_ALLOW_ANONYMOUS"] == "0"

@@ -1,0 +1,63 @@
+"""Points in time that travel with a request through every stage, so that no stage waits beyond them."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Deadline:
+    """A point in time.
+
+    Attributes:
+        seconds: How long after its start the deadline is, for messages.
+        expires: The point, on the clock of `time.monotonic`.
+        ends_request: Whether it ends the whole request, and not one stage of it.
+    """
+
+    seconds: float
+    expires: float
+    ends_request: bool = False
+
+    @classmethod
+    def after(cls, seconds: float, *, ends_request: bool = False) -> Deadline:
+        """A deadline so many seconds from now."""
+        return cls(seconds, time.monotonic() + seconds, ends_request)
+
+    def remaining(self) -> float:
+        """Seconds that are left, at least 0."""
+        return max(0.0, self.expires - time.monotonic())
+
+    def within(self, seconds: float) -> Deadline:
+        """This deadline or one so many seconds from now, whichever comes first."""
+        return self.earlier(Deadline.after(seconds))
+
+    def earlier(self, other: Deadline) -> Deadline:
+        """This deadline or another, whichever comes first."""
+        return other if other.expires < self.expires else self
+
+
+@dataclass(frozen=True)
+class RequestDeadline:
+    """When the client stops waiting, next to the server's own limits.
+
+    Attributes:
+        asked: Counted from the request's headers; None if the client did not say.
+    """
+
+    asked: Deadline | None
+
+    @classmethod
+    def from_now(cls, seconds: float | None) -> RequestDeadline:
+        """The deadline of a request whose headers arrived just now.
+
+        Args:
+            seconds: What the client asks for; None if it asks for nothing.
+        """
+        return cls(None if seconds is None else Deadline.after(seconds, ends_request=True))
+
+    def within(self, seconds: float) -> Deadline:
+        """The client's deadline or one so many seconds from now, whichever comes first."""
+        own = Deadline.after(seconds, ends_request=True)
+        return own if self.asked is None else own.earlier(self.asked)
