@@ -13,8 +13,8 @@ from pydantic import ValidationError
 from avemotion.preprocessing.errors import EmotionError
 from gateway.app import create_app
 from gateway.http.server import serve
-from gateway.logs import configure_logging
 from gateway.settings import CommandLineSettings, Settings
+from gateway.telemetry import configure_logging
 
 
 def main() -> None:

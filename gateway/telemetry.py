@@ -1,16 +1,22 @@
-"""Metrics for Prometheus, and spans for OpenTelemetry if `EMO_OTLP_ENDPOINT` names a collector.
+"""Logs, metrics for Prometheus, and spans for OpenTelemetry if `EMO_OTLP_ENDPOINT` names a collector.
 
-FastAPI makes the span of a request; the gateway adds one for decoding and one for the call to Triton. A span names a
-stage, a route, a status, an error code and a request id; never media, numbers of a prediction, or file names.
+Logs are one JSON object a line, with the id of their request. FastAPI makes the span of a request; the gateway adds one
+for decoding and one for the call to Triton. Neither logs nor spans ever hold media, tensors, probabilities, or file
+names.
 """
 
 from __future__ import annotations
 
+import json
+import logging
+import logging.config
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import ContextVar
+from datetime import UTC, datetime
 from importlib.metadata import version
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry.trace import NoOpTracer, Span, SpanKind, Status, StatusCode, Tracer
 from prometheus_client import (
@@ -29,6 +35,9 @@ from gateway.settings import Settings
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
 
+request_id_of_task: ContextVar[str | None] = ContextVar("request_id", default=None)
+"""The id of the request that the current task works for."""
+
 SERVICE_NAME: Final = "emotion-gateway"
 
 NO_TRACER: Final[Tracer] = NoOpTracer()
@@ -40,10 +49,60 @@ _EXPORT_TIMEOUT: Final = 2.0
 """Longest time to send spans to the collector, in seconds: one that is away must not delay the gateway's end."""
 
 
+_TALKATIVE: Final = ("uvicorn.access", "httpx", "httpcore", "grpc", "asyncio", "python_multipart", "limits", "libav")
+
+_STANDARD_FIELDS: Final = frozenset(vars(logging.makeLogRecord({}))) | {
+    "message",
+    "asctime",
+    "taskName",
+    "color_message",
+}
+
+
 class MissingTracingError(EmotionError):
     """The settings ask for traces, and OpenTelemetry's SDK is not installed."""
 
     code = "missing_tracing"
+
+
+class JsonFormatter(logging.Formatter):
+    """Formats a record as one line of JSON, `extra` included."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line."""
+        line: dict[str, Any] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        request_id = request_id_of_task.get()
+        if request_id is not None:
+            line["request_id"] = request_id
+        line |= {key: value for key, value in vars(record).items() if key not in _STANDARD_FIELDS}
+        if record.exc_info:
+            line["traceback"] = self.formatException(record.exc_info)
+        return json.dumps(line, default=str)
+
+
+def configure_logging(level: str) -> None:
+    """Log to standard error as JSON, from a level on.
+
+    Args:
+        level: `debug`, `info`, `warning` or `error`.
+    """
+    logging.config.dictConfig(
+        {
+            "version": 1,
+            "disable_existing_loggers": False,
+            "formatters": {"json": {"()": JsonFormatter}},
+            "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json"}},
+            "root": {"level": level.upper(), "handlers": ["stderr"]},
+            # The gateway logs each request itself, without its query and its client's address. At lower levels,
+            # libraries log what they send and parse: addresses, headers, bytes of bodies.
+            "loggers": {name: {"level": "ERROR"} for name in _TALKATIVE},
+        }
+    )
 
 
 class Metrics:

@@ -15,8 +15,8 @@ from pydantic import ValidationError
 
 from avemotion.preprocessing.errors import EmotionError
 from gateway.__main__ import describe_faults, listen, run
-from gateway.logs import configure_logging
 from gateway.settings import Settings
+from gateway.telemetry import configure_logging
 from stack.smoke_check import check_first_prediction
 from triton_server.errors import PortInUseError, TritonUnavailableError
 from triton_server.launcher import TritonServer

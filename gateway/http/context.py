@@ -13,8 +13,8 @@ from starlette.requests import ClientDisconnect
 
 from gateway.auth.authentication import Caller
 from gateway.deadlines import Deadline, RequestDeadline
-from gateway.logs import request_id_of_task
 from gateway.predict import ModelChoice, ModelDescription
+from gateway.telemetry import request_id_of_task
 
 if TYPE_CHECKING:
     from gateway.services import Services

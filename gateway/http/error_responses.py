@@ -18,7 +18,7 @@ from starlette.types import Scope
 
 from avemotion.preprocessing.errors import EmotionError
 from gateway.errors import POLICIES, ErrorPolicy, policy_of
-from gateway.logs import request_id_of_task
+from gateway.telemetry import request_id_of_task
 
 logger = logging.getLogger(__name__)
 

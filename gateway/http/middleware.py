@@ -21,8 +21,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from avemotion.preprocessing.errors import EmotionError
 from gateway.errors import UploadsFullError
 from gateway.http.error_responses import HEADER_LIMIT, head_too_large_response, internal_error_response
-from gateway.logs import request_id_of_task
-from gateway.telemetry import Metrics
+from gateway.telemetry import Metrics, request_id_of_task
 
 logger = logging.getLogger(__name__)
 

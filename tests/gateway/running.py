@@ -45,7 +45,7 @@ def running_gateway(settings: Settings, runner: Runner = run_task) -> Iterator[h
     """A gateway in a thread, behind a real uvicorn; ready as soon as its lifespan has started.
 
     Yields:
-        A client of it; the application is its attribute `app`.
+        A client of it.
     """
     app = create_app(settings, runner)
     with running_app(app) as client:
