@@ -38,12 +38,12 @@ import numpy as np
 from avemotion.preprocessing.audio import read_sound
 from avemotion.preprocessing.clip import decode_window, read_clip
 from avemotion.preprocessing.contract import FRAME_COUNT, FRAME_SIZE, HOP_LENGTH, MEL_BINS, SAMPLE_RATE
+from avemotion.preprocessing.execution import parallelism
 from avemotion.preprocessing.face import crop_square, find_face
 from avemotion.preprocessing.limits import DecodeBudget, MediaLimits
 from avemotion.preprocessing.log_mel import log_mel
 from avemotion.preprocessing.media import open_media
-from avemotion.preprocessing.parallelism import parallelism
-from avemotion.preprocessing.video import read_pictures, sample_times
+from avemotion.preprocessing.video import read_frames, sample_times
 from benchmarks import measuring
 from gateway.decode.messages import DecodeTask
 from gateway.decode.process import DecodeProcess, worker_context
@@ -115,16 +115,16 @@ def _sound_file(path: Path) -> Path:
 
 def stages(data: bytes) -> dict[str, Callable[[], object]]:
     """The parts of `read_clip` on one clip, each to be called alone; those of a track include opening the file."""
-    decoded = decode_window(data)
+    decoded, _ = decode_window(data)
     times = sample_times(decoded.start, decoded.length)
-    pictures, sound = decoded.pictures, decoded.sound
+    frames, sound = decoded.frames, decoded.sound
     assert sound is not None  # noqa: S101 (the clips that are measured have sound)
-    region = crop_square(find_face(pictures), pictures[0].width, pictures[0].height)
+    region = crop_square(find_face(frames), frames[0].width, frames[0].height)
 
     def video() -> None:
         with open_media(data, MediaLimits()) as media:
             assert media.video is not None  # noqa: S101 (as above)
-            list(read_pictures(media.video, times, DecodeBudget()))
+            list(read_frames(media.video, times, DecodeBudget()))
 
     def audio() -> None:
         with open_media(data, MediaLimits()) as media:
@@ -139,8 +139,8 @@ def stages(data: bytes) -> dict[str, Callable[[], object]]:
         "demux": demux,
         "demux_and_video": video,
         "demux_and_audio": audio,
-        "face": lambda: find_face(pictures),
-        "crop_and_resize": lambda: [picture.resized(region) for picture in pictures],
+        "face": lambda: find_face(frames),
+        "crop_and_resize": lambda: [frame.resized(region) for frame in frames],
         "log_mel": lambda: log_mel(sound.waveform),
     }
 
@@ -161,11 +161,11 @@ def tried(data: bytes) -> dict[str, Callable[[], object]]:
             for _ in container.decode(video=0):
                 pass
 
-    pictures = decode_window(data).pictures
+    frames = decode_window(data)[0].frames
 
     def face_with_threads() -> None:
         cv2.setNumThreads(2)
-        find_face(pictures)
+        find_face(frames)
         cv2.setNumThreads(1)
 
     return {
@@ -175,7 +175,7 @@ def tried(data: bytes) -> dict[str, Callable[[], object]]:
         "without_loop_filter": lambda: decode(codec_options={"skip_loop_filter": "all"}),
         "short_probing": lambda: decode(format_options={"analyzeduration": "1"}),
         "face_with_two_threads": face_with_threads,
-        "whole_frames_to_rgb": lambda: [picture.rgb() for picture in pictures],
+        "whole_frames_to_rgb": lambda: [frame.rgb() for frame in frames],
     }
 
 

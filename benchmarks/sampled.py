@@ -24,7 +24,7 @@ from avemotion.preprocessing.contract import PROBABILITIES, SAMPLE_RATE, WINDOW_
 from avemotion.preprocessing.limits import DecodeBudget, MediaLimits
 from avemotion.preprocessing.media import open_media
 from avemotion.preprocessing.sampled import read_sampled
-from avemotion.preprocessing.video import read_pictures, sample_times
+from avemotion.preprocessing.video import read_frames, sample_times
 from gateway.http.sampled import JPEG_QUALITY, LONGEST_SIDE
 
 MODEL = Path(__file__).parents[1] / "model_repository" / "emotion_int8" / "1" / "model.onnx"
@@ -65,13 +65,13 @@ def main() -> None:
 
 def sample(data: bytes) -> tuple[list[bytes], bytes]:
     """The three seconds that `/predict` would read, sampled as `/contract` suggests: JPEG files, and a WAV file."""
-    start = read_clip(data).report.window_start
+    start = read_clip(data).start
     budget = DecodeBudget(MediaLimits())
     frames = []
     with open_media(data, budget.limits) as media:
         assert media.video is not None and media.audio is not None  # noqa: S101, PT018 (recordings have both)
-        for picture in read_pictures(media.video, sample_times(start, WINDOW_SECONDS), budget):
-            rgb = np.ascontiguousarray(picture.rgb())
+        for frame in read_frames(media.video, sample_times(start, WINDOW_SECONDS), budget):
+            rgb = np.ascontiguousarray(frame.rgb())
             scale = min(1.0, LONGEST_SIDE / max(rgb.shape[:2]))
             size = (round(rgb.shape[1] * scale), round(rgb.shape[0] * scale))
             reduced = cv2.resize(rgb, size, interpolation=cv2.INTER_AREA)

@@ -17,8 +17,8 @@ import numpy as np
 from cv2.data import haarcascades
 
 from avemotion.preprocessing.contract import CropMode
-from avemotion.preprocessing.parallelism import for_each
-from avemotion.preprocessing.picture import Picture, Square, UInt8Array
+from avemotion.preprocessing.execution import for_each
+from avemotion.preprocessing.frame import Frame, Square, UInt8Array
 
 CROP_FACTOR: Final = 1.1
 """Side of the crop over side of the detected box: room for an open mouth, and close to the faces of FER2013, on
@@ -62,40 +62,40 @@ class FaceBox:
     height: float
 
 
-def cut_frames(pictures: Sequence[Picture], crop: CropMode) -> tuple[UInt8Array, FaceBox | None]:
-    """The frames of one window as the contract's tensor.
+def crop_frames(frames: Sequence[Frame], crop: CropMode) -> tuple[UInt8Array, FaceBox | None]:
+    """Crop and resize the frames of one window into the contract's tensor.
 
     Args:
-        pictures: The window's eight frames in order.
-        crop: `face` cuts a square around the face; `none` squeezes the whole frame.
+        frames: The window's eight frames in order.
+        crop: `face` crops a square around the face; `none` squeezes the whole frame.
 
     Returns:
-        uint8 [8, 112, 112, 3] RGB, and the face, None where none was found or looked for.
+        uint8 [8, 112, 112, 3] RGB, and the face; None if none was found or looked for.
     """
-    face = find_face(pictures) if crop == "face" else None
-    region = crop_square(face, pictures[0].width, pictures[0].height) if crop == "face" else None
-    return np.stack(for_each(lambda picture: picture.resized(region), pictures)), face
+    face = find_face(frames) if crop == "face" else None
+    region = crop_square(face, frames[0].width, frames[0].height) if crop == "face" else None
+    return np.stack(for_each(lambda frame: frame.resized(region), frames)), face
 
 
-def find_face(pictures: Sequence[Picture]) -> FaceBox | None:
-    """The largest face of a few frames of a window, as the median box.
+def find_face(frames: Sequence[Frame]) -> FaceBox | None:
+    """Find the largest face in a few frames of a window.
 
     Args:
-        pictures: The window's frames in order.
+        frames: The window's eight frames in order.
 
     Returns:
-        The box, or None where no frame looked at shows a face.
+        The median box; None if none of these frames shows a face.
     """
-    boxes = [box for box in for_each(_box, [pictures[index] for index in _DETECTION_FRAMES]) if box is not None]
+    boxes = [box for box in for_each(_box, [frames[index] for index in _DETECTION_FRAMES]) if box is not None]
     if not boxes:
         return None
     left, top, width, height = (float(value) for value in np.median(boxes, axis=0))
     return FaceBox(left, top, width, height)
 
 
-def _box(picture: Picture) -> tuple[float, float, float, float] | None:
-    """Left, top, width and height of the largest face as fractions of a picture, or None."""
-    grey = picture.grey(_DETECTION_SIDE)
+def _box(frame: Frame) -> tuple[float, float, float, float] | None:
+    """Left, top, width and height of the largest face as fractions of the frame, or None."""
+    grey = frame.grey(_DETECTION_SIDE)
     box = largest_face(grey)
     if box is None:
         return None

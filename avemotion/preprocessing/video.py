@@ -17,10 +17,10 @@ from av.packet import Packet
 from av.video.frame import VideoFrame
 
 from avemotion.preprocessing.contract import FRAME_COUNT
+from avemotion.preprocessing.execution import parallelism, usable_cores
+from avemotion.preprocessing.frame import Frame
 from avemotion.preprocessing.limits import DecodeBudget
 from avemotion.preprocessing.media import Track, packet_time
-from avemotion.preprocessing.parallelism import parallelism, usable_cores
-from avemotion.preprocessing.picture import Picture
 
 Result = TypeVar("Result")
 
@@ -32,7 +32,7 @@ class DamagedBesideOthersError(Exception):
     """A packet is damaged, which is noticed too late to lose no others with it where several are decoded at once."""
 
 
-def on_one_core_where_damaged(read: Callable[[], Result]) -> Result:
+def retry_on_one_core(read: Callable[[], Result]) -> Result:
     """What a reader returns, which begins again on one core where it comes upon a damaged packet of video.
 
     Args:
@@ -55,7 +55,7 @@ def sample_times(start: float, length: float) -> list[float]:
     return [start + (part + 0.5) * length / FRAME_COUNT for part in range(FRAME_COUNT)]
 
 
-def read_pictures(track: Track, times: Sequence[float], budget: DecodeBudget) -> Iterator[Picture]:
+def read_frames(track: Track, times: Sequence[float], budget: DecodeBudget) -> Iterator[Frame]:
     """The frames on display at given times: for each, the last one presented at or before it.
 
     A time before the first frame gives the first frame, a time after the last frame the last one.
@@ -66,26 +66,26 @@ def read_pictures(track: Track, times: Sequence[float], budget: DecodeBudget) ->
         budget: Counts what is decoded.
 
     Yields:
-        As many pictures as times, each as soon as it is known, or none where nothing could be decoded.
+        As many frames as times, each as soon as it is known, or none where nothing could be decoded.
 
     Raises:
         TooManyPixelsError: A frame is larger than the limit.
         TooManyFramesError: More frames than the limit would have to be decoded.
-        DamagedBesideOthersError: A packet is damaged, and several cores are used: see `on_one_core_where_damaged`.
+        DamagedBesideOthersError: A packet is damaged, and several cores are used: see `retry_on_one_core`.
     """
     given = 0
     shown: VideoFrame | None = None
     for frame in _decode(track, times):
         budget.add_frame(frame.width, frame.height)
         while shown is not None and times[given] < frame.time:
-            yield Picture.of(shown)
+            yield Frame.of(shown)
             given += 1
             if given == len(times):
                 return
         shown = frame
     if shown is not None:
         for _ in times[given:]:
-            yield Picture.of(shown)
+            yield Frame.of(shown)
 
 
 def frame_rate(track: Track) -> float | None:

@@ -19,10 +19,10 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from avemotion.api.predictions import FaceSchema, QualitySchema
+from avemotion.preprocessing.clip import Window
 from avemotion.preprocessing.contract import INPUTS, CropMode
 from avemotion.preprocessing.errors import EmotionError, MediaError
 from avemotion.preprocessing.limits import MediaLimits
-from avemotion.preprocessing.window import Window
 from gateway.errors import DecodeFailedError, DecodeMemoryError
 
 TASK_RECEIVED: Final = b"\x01"

@@ -24,13 +24,11 @@ import cv2
 import numpy as np
 from av.error import FFmpegError
 
-from avemotion.preprocessing.clip import Clip, read_clip
+from avemotion.preprocessing.clip import Window, read_clip
 from avemotion.preprocessing.errors import DamagedMediaError, EmotionError
-from avemotion.preprocessing.parallelism import parallelism
-from avemotion.preprocessing.profiling import timed
+from avemotion.preprocessing.execution import parallelism, timed
 from avemotion.preprocessing.sampled import read_sampled
 from avemotion.preprocessing.timeline import read_timeline
-from avemotion.preprocessing.window import Window
 from gateway.decode.messages import EXPIRED, TASK_RECEIVED, DecodeTask, pack_answer, pack_error, read_task
 from gateway.errors import DecodeFailedError, DecodeMemoryError
 
@@ -140,31 +138,17 @@ def run_task(task: DecodeTask) -> Decoded:
     match task.kind:
         case "clip":
             clip = read_clip(task.files[0], crop=task.crop, limits=task.limits)
-            return Decoded([_window_of(clip)], clip.report.duration)
+            return Decoded([clip], clip.report.duration)
         case "sampled":
             frames = task.files[:-1] if task.has_sound else task.files
             sound = task.files[-1] if task.has_sound else None
             clip = read_sampled(frames, sound, crop=task.crop, limits=task.limits)
-            return Decoded([_window_of(clip)], clip.report.duration)
+            return Decoded([clip], clip.report.duration)
         case "timeline":
             timeline = read_timeline(
                 task.files[0], step=task.step, longest=task.longest, crop=task.crop, limits=task.limits
             )
             return Decoded(timeline.windows, timeline.duration)
-
-
-def _window_of(clip: Clip) -> Window:
-    report = clip.report
-    return Window(
-        clip.frames,
-        clip.log_mel,
-        clip.present,
-        report.window_start,
-        report.window_length,
-        report.face,
-        report.quality,
-        report.missing,
-    )
 
 
 @cache

@@ -13,7 +13,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from avemotion.preprocessing.parallelism import usable_cores
+from avemotion.preprocessing.execution import usable_cores
 from gateway.decode.messages import DecodeTask
 from gateway.decode.worker import Decoded, run_task
 

@@ -86,7 +86,7 @@ def sampled_as_the_contract_says(gateway: httpx.Client, path: Path) -> Samples:
     sampled = gateway.get("/contract").json()["sampled"]
     return sample_recording(
         path,
-        start=read_clip(path).report.window_start,
+        start=read_clip(path).start,
         longest_side=sampled["frame_longest_side"],
         quality=sampled["jpeg_quality"],
     )

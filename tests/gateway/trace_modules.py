@@ -18,7 +18,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from avemotion.preprocessing.profiling import stage
+from avemotion.preprocessing.execution import stage
 from gateway.app import create_app
 from gateway.decode.messages import DecodeTask
 from gateway.decode.pool import DecodeResult

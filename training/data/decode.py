@@ -94,7 +94,7 @@ def decode(path: Path, record: ClipRecord) -> Decoded:
         return replace(record, error=error.message), None, None
     video, audio = (bool(there) for there in clip.present)
     if not video and not audio:
-        return replace(record, error=" ".join(clip.report.missing.values())), None, None
+        return replace(record, error=" ".join(clip.missing.values())), None, None
     return (
         replace(record, video=video, audio=audio),
         clip.frames if video else None,

@@ -1,6 +1,7 @@
-"""A decoded frame that is converted when and as it is used, upright.
+"""A decoded frame, upright, converted only when and as far as it is used.
 
-Most of a frame is not face, and most frames are not used: only what is needed is converted to RGB, or reduced.
+Most frames of a clip are not used, and most of a frame is not face, so that RGB conversion of whole frames would
+take longer than everything that follows.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from avemotion.preprocessing.contract import FRAME_SIZE
 UInt8Array = npt.NDArray[np.uint8]
 
 _PLANAR_420: Final = ("yuv420p", "yuvj420p")
-"""What nearly all cameras and browsers record."""
+"""The pixel formats of nearly all cameras and browsers."""
 
 
 @dataclass(frozen=True)
@@ -39,51 +40,55 @@ class Square:
 
 
 @dataclass(frozen=True)
-class Picture:
-    """A decoded frame that is converted when and as it is used.
+class Frame:
+    """A decoded frame and its rotation.
 
     Attributes:
-        frame: PyAV's frame, as stored in the file.
+        stored: PyAV's frame, as stored in the file.
         quarter_turns: Counter-clockwise quarter turns that make the frame upright, 0 to 3.
     """
 
-    frame: VideoFrame
+    stored: VideoFrame
     quarter_turns: int
 
     @classmethod
-    def of(cls, frame: VideoFrame) -> Picture:
-        """The picture of a frame, to be turned as the file's display matrix says."""
-        return cls(frame, round(frame.rotation / 90) % 4)
+    def of(cls, stored: VideoFrame) -> Frame:
+        """PyAV's frame, to be turned as the file's display matrix says."""
+        return cls(stored, round(stored.rotation / 90) % 4)
 
     @property
     def width(self) -> int:
         """Width of the upright frame, in pixels."""
-        return self.frame.height if self.quarter_turns % 2 else self.frame.width
+        return self.stored.height if self.quarter_turns % 2 else self.stored.width
 
     @property
     def height(self) -> int:
         """Height of the upright frame, in pixels."""
-        return self.frame.width if self.quarter_turns % 2 else self.frame.height
+        return self.stored.width if self.quarter_turns % 2 else self.stored.height
 
     def rgb(self, region: Square | None = None) -> UInt8Array:
-        """The upright frame or a region of it, uint8 [height, width, 3] RGB.
+        """Convert the upright frame, or only a region of it.
 
-        Only the region is converted: most of a frame is not face.
+        Args:
+            region: The region; None for the whole frame.
+
+        Returns:
+            uint8 [height, width, 3] RGB.
         """
         if region is None:
-            return np.rot90(_converted(self.frame, format="rgb24").to_ndarray(), self.quarter_turns)
-        left, top, size = self._stored(region)
-        part = cut_planes(self.frame, left, top, size)
+            return np.rot90(_converted(self.stored, format="rgb24").to_ndarray(), self.quarter_turns)
+        left, top, size = self._position_in_stored(region)
+        part = _cut_planes(self.stored, left, top, size)
         if part is None:
-            part, inner_left, inner_top = self.frame, left, top
+            part, inner_left, inner_top = self.stored, left, top
         else:
             inner_left, inner_top = left % 2, top % 2
         array = _converted(part, format="rgb24").to_ndarray()
         array = array[inner_top : inner_top + size, inner_left : inner_left + size]
         return np.rot90(array, self.quarter_turns)
 
-    def _stored(self, region: Square) -> tuple[int, int, int]:
-        """Left, top and size of a region of the upright frame in the frame as it is stored."""
+    def _position_in_stored(self, region: Square) -> tuple[int, int, int]:
+        """Left, top and size in the stored frame of a region of the upright frame."""
         right = self.width - region.left - region.size
         below = self.height - region.top - region.size
         left, top = {
@@ -94,14 +99,14 @@ class Picture:
         }[self.quarter_turns]
         return left, top, region.size
 
-    def reduced(self, pixels: int) -> Picture:
-        """This picture, or a smaller one where it has more pixels than that."""
-        scale = (pixels / (self.frame.width * self.frame.height)) ** 0.5
+    def reduced(self, pixels: int) -> Frame:
+        """This frame, reduced if it has more pixels than the limit `pixels`."""
+        scale = (pixels / (self.stored.width * self.stored.height)) ** 0.5
         if scale >= 1:
             return self
-        width, height = (max(1, int(side * scale)) for side in (self.frame.width, self.frame.height))
-        reduced = _converted(self.frame, width=width, height=height, interpolation="AREA")
-        return Picture(reduced, self.quarter_turns)
+        width, height = (max(1, int(side * scale)) for side in (self.stored.width, self.stored.height))
+        reduced = _converted(self.stored, width=width, height=height, interpolation="AREA")
+        return Frame(reduced, self.quarter_turns)
 
     def grey(self, longest_side: int) -> UInt8Array:
         """The upright frame in grey, reduced so that its longest side is at most `longest_side` pixels.
@@ -109,20 +114,20 @@ class Picture:
         Returns:
             uint8 [height, width], contiguous.
         """
-        scale = min(1.0, longest_side / max(self.frame.width, self.frame.height))
+        scale = min(1.0, longest_side / max(self.stored.width, self.stored.height))
         reduced = _converted(
-            self.frame,
-            width=max(1, round(self.frame.width * scale)),
-            height=max(1, round(self.frame.height * scale)),
+            self.stored,
+            width=max(1, round(self.stored.width * scale)),
+            height=max(1, round(self.stored.height * scale)),
             format="gray",
         )
         return np.ascontiguousarray(np.rot90(reduced.to_ndarray(), self.quarter_turns))
 
     def resized(self, region: Square | None) -> UInt8Array:
-        """A region of the upright frame, or all of it, at the contract's size.
+        """A region of the upright frame at the contract's size.
 
         Args:
-            region: The square to cut out; None squeezes the whole frame.
+            region: The square to crop; None squeezes the whole frame.
 
         Returns:
             uint8 [112, 112, 3] RGB.
@@ -137,7 +142,7 @@ class Picture:
 class _Reformatters(threading.local):
     """A converter for each kind of conversion, in each thread.
 
-    Frames make their own, which takes several times as long as the conversion.
+    PyAV's frames would create one for each call, which takes several times as long as the conversion.
     """
 
     def __init__(self) -> None:
@@ -148,15 +153,15 @@ _reformatters = _Reformatters()
 
 
 def _converted(frame: VideoFrame, **target: int | str) -> VideoFrame:
-    """A frame in another size or format, by `VideoReformatter.reformat`'s arguments.
+    """A frame in another size or format, by the arguments of `VideoReformatter.reformat`.
 
-    On one thread: for pictures of this size, starting threads takes longer than what they do.
+    On one thread: for frames of this size, starting threads takes longer than the conversion.
     """
     reformatter = _reformatters.by_kind.setdefault(frozenset(target), VideoReformatter())
     return reformatter.reformat(frame, threads=1, **target)  # type: ignore[arg-type]
 
 
-def cut_planes(frame: VideoFrame, left: int, top: int, size: int) -> VideoFrame | None:
+def _cut_planes(frame: VideoFrame, left: int, top: int, size: int) -> VideoFrame | None:
     """The smallest part of a frame that holds a square and begins and ends with a whole chroma sample.
 
     Args:
@@ -166,8 +171,8 @@ def cut_planes(frame: VideoFrame, left: int, top: int, size: int) -> VideoFrame 
         size: Width and height.
 
     Returns:
-        A frame whose pixels equal those of the whole; None where its format is not 8 bits with 4:2:0 chroma, or the
-        part would reach beyond an edge.
+        A frame whose pixels equal those of the whole; None if the format is not 8 bits with 4:2:0 chroma, or the part
+        would extend beyond an edge.
     """
     begin_x, begin_y = left & ~1, top & ~1
     end_x, end_y = (left + size + 1) & ~1, (top + size + 1) & ~1
