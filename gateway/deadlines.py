@@ -1,4 +1,4 @@
-"""Points in time that travel with a request through every stage, so that no stage waits beyond them."""
+"""A point in time that travels with a request through every stage, so that no stage waits beyond it."""
 
 from __future__ import annotations
 
@@ -36,28 +36,3 @@ class Deadline:
     def earlier(self, other: Deadline) -> Deadline:
         """This deadline or another, whichever comes first."""
         return other if other.expires < self.expires else self
-
-
-@dataclass(frozen=True)
-class RequestDeadline:
-    """When the client stops waiting, next to the server's own limits.
-
-    Attributes:
-        asked: Counted from the request's headers; None if the client did not say.
-    """
-
-    asked: Deadline | None
-
-    @classmethod
-    def from_now(cls, seconds: float | None) -> RequestDeadline:
-        """The deadline of a request whose headers arrived just now.
-
-        Args:
-            seconds: What the client asks for; None if it asks for nothing.
-        """
-        return cls(None if seconds is None else Deadline.after(seconds, ends_request=True))
-
-    def within(self, seconds: float) -> Deadline:
-        """The client's deadline or one so many seconds from now, whichever comes first."""
-        own = Deadline.after(seconds, ends_request=True)
-        return own if self.asked is None else own.earlier(self.asked)

@@ -41,11 +41,6 @@ class RateLimits:
     """Counts recent requests."""
 
     def __init__(self, settings: Settings) -> None:
-        """Start counting at zero.
-
-        Args:
-            settings: The two limits, each optional, and where to count.
-        """
         self._own = MovingWindowRateLimiter(MemoryStorage())
         self._redis = None if settings.rate_limit_storage == "memory" else _open_redis(settings.rate_limit_storage)
         self._shared = None if self._redis is None else MovingWindowRateLimiter(self._redis)

@@ -70,13 +70,6 @@ class DecodeProcess:
     """
 
     def __init__(self, context: BaseContext, limits: WorkerLimits, runner: Runner = run_task) -> None:
-        """Prepare a process; `start` starts it.
-
-        Args:
-            context: How processes are started.
-            limits: What the process may use.
-            runner: How it runs a task.
-        """
         self._context = context
         self._limits = limits
         self._runner = runner

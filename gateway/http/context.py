@@ -12,7 +12,7 @@ from fastapi import Depends, Header, Query, Request
 from starlette.requests import ClientDisconnect
 
 from gateway.auth.authentication import Caller
-from gateway.deadlines import Deadline, RequestDeadline
+from gateway.deadlines import Deadline
 from gateway.predict import ModelChoice, ModelDescription
 from gateway.telemetry import request_id_of_task
 
@@ -33,6 +33,7 @@ class Accepted(Generic[Upload]):
     """A request whose upload has been read.
 
     Attributes:
+        services: The running gateway.
         upload: What was uploaded.
         model: The model that was asked for.
         is_default: Whether that is the model of callers who ask for none.
@@ -41,6 +42,7 @@ class Accepted(Generic[Upload]):
         upload_seconds: How long the upload took, in seconds.
     """
 
+    services: Services
     upload: Upload
     model: ModelDescription
     is_default: bool
@@ -57,13 +59,13 @@ class RequestContext:
         request: The request.
         services: The running gateway.
         choice: The model that is asked for.
-        deadline: When the client stops waiting.
+        deadline: When the client stops waiting; None if it did not say.
     """
 
     request: Request
     services: Services
     choice: ModelChoice
-    deadline: RequestDeadline
+    deadline: Deadline | None
 
     async def accept(
         self, read: Callable[[RequestContext, Deadline], Awaitable[Upload]], longest: float | None = None
@@ -86,12 +88,13 @@ class RequestContext:
         services.readiness.reject_while_draining()
         services.pool.check_capacity()
         model = await services.predictor.describe(choice, Deadline.after(settings.inference_timeout))
-        upload = await read(self, self.deadline.within(settings.upload_timeout))
+        upload = await read(self, self._deadline_within(settings.upload_timeout))
         return Accepted(
+            services=services,
             upload=upload,
             model=model,
             is_default=choice.name in {None, services.predictor.default_model} and choice.version is None,
-            deadline=self.deadline.within(longest or settings.request_deadline),
+            deadline=self._deadline_within(longest or settings.request_deadline),
             request_id=request_id_of_task.get() or "",
             upload_seconds=time.perf_counter() - begin,
         )
@@ -117,6 +120,11 @@ class RequestContext:
             raise ClientDisconnect from None
         finally:
             watching.cancel()
+
+    def _deadline_within(self, seconds: float) -> Deadline:
+        """The client's deadline or one so many seconds from now, whichever comes first."""
+        own = Deadline.after(seconds, ends_request=True)
+        return own if self.deadline is None else own.earlier(self.deadline)
 
 
 async def _cancel_on_disconnect(request: Request, working: asyncio.Task[object]) -> None:
@@ -156,7 +164,7 @@ async def _request_context(
         ),
     ] = None,
 ) -> RequestContext:
-    deadline = RequestDeadline.from_now(seconds)
+    deadline = None if seconds is None else Deadline.after(seconds, ends_request=True)
     return RequestContext(request, request.app.state.services, ModelChoice(model, version), deadline)
 
 

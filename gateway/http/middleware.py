@@ -54,12 +54,6 @@ class RequestMiddleware:
     """Gives each request an id, logs and counts it, and answers errors that nothing else handled."""
 
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
-        """Wrap an application.
-
-        Args:
-            app: The application.
-            metrics: Counts the answers.
-        """
         self._app = app
         self._metrics = metrics
 
@@ -132,11 +126,6 @@ class ApiPrefixMiddleware:
     """Removes the page's prefix from a path, as nginx does."""
 
     def __init__(self, app: ASGIApp) -> None:
-        """Wrap an application.
-
-        Args:
-            app: The application.
-        """
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -159,11 +148,6 @@ class UploadMemory:
     """
 
     def __init__(self, limit: int) -> None:
-        """Start with nothing held.
-
-        Args:
-            limit: Most bytes of all bodies together.
-        """
         self.held = 0
         self.limit = limit
 
@@ -187,12 +171,6 @@ class UploadMemoryMiddleware:
     """Counts the body of a request in `UploadMemory` from the arrival of its bytes to the end of the request."""
 
     def __init__(self, app: ASGIApp, memory: UploadMemory) -> None:
-        """Wrap an application.
-
-        Args:
-            app: The application; an error raised while it reads a body reaches its error handlers.
-            memory: Where to count.
-        """
         self._app = app
         self._memory = memory
 

@@ -25,29 +25,25 @@ from gateway.decode.pool import DecodeResult
 from gateway.errors import UploadTooLargeError
 from gateway.http.context import Accepted
 from gateway.predict.predictor import Prediction, Tensors
-from gateway.services import Services
 
 logger = logging.getLogger(__name__)
 
 
-async def predict_clip(
-    accepted: Accepted[Any], services: Services, task: DecodeTask, *, explain: bool
-) -> PredictResponse:
+async def predict_clip(accepted: Accepted[Any], task: DecodeTask, *, explain: bool) -> PredictResponse:
     """Decode one window, run the model, and answer.
 
     Args:
         accepted: The request.
-        services: The running gateway.
         task: How the upload is decoded.
         explain: Whether to ask the companion language model to put the probabilities into words.
 
     Raises:
         EmotionError: A subclass says why there is no answer.
     """
-    begin = time.perf_counter()
+    begin, services = time.perf_counter(), accepted.services
     result = await services.pool.run(task, deadline=accepted.deadline)
     decoded_at = time.perf_counter()
-    prediction = await infer(result.media.tensors, accepted, services)
+    prediction = await infer(result.media.tensors, accepted)
     end = time.perf_counter()
     seconds = {
         "upload": accepted.upload_seconds,
@@ -69,18 +65,17 @@ async def predict_clip(
     )
 
 
-async def predict_batch(accepted: Accepted[list[bytes]], services: Services) -> BatchResponse:
+async def predict_batch(accepted: Accepted[list[bytes]]) -> BatchResponse:
     """Decode clips, run the model once for all that could be decoded, and answer for each.
 
     Args:
         accepted: The request with the files.
-        services: The running gateway.
 
     Raises:
         EmotionError: A subclass says why there is no answer for any of them.
     """
     begin = time.perf_counter()
-    outcomes = await _decode_all(accepted, services)
+    outcomes = await _decode_all(accepted)
     decoded_at = time.perf_counter()
     media = {index: outcome.media for index, outcome in enumerate(outcomes) if isinstance(outcome, DecodeResult)}
     results = {
@@ -90,7 +85,7 @@ async def predict_batch(accepted: Accepted[list[bytes]], services: Services) -> 
     }
     if media:
         tensors = {spec.name: np.concatenate([each.tensors[spec.name] for each in media.values()]) for spec in INPUTS}
-        prediction = await infer(tensors, accepted, services)
+        prediction = await infer(tensors, accepted)
         for row, (index, each) in enumerate(media.items()):
             results[index] = BatchResult(index=index, prediction=ClipPrediction(**clip_fields(each, prediction, row)))
     end = time.perf_counter()
@@ -107,17 +102,17 @@ async def predict_batch(accepted: Accepted[list[bytes]], services: Services) -> 
     )
 
 
-async def infer(tensors: Tensors, accepted: Accepted[Any], services: Services) -> Prediction:
+async def infer(tensors: Tensors, accepted: Accepted[Any]) -> Prediction:
     """Run the model that a request asks for.
 
     Args:
         tensors: The contract's inputs by name.
         accepted: The request.
-        services: The running gateway.
 
     Raises:
         ModelUnavailableError: The model does not answer.
     """
+    services = accepted.services
     deadline = accepted.deadline.within(services.settings.inference_timeout)
     prediction = await services.predictor.predict(tensors, accepted.model, deadline)
     if accepted.is_default:
@@ -125,8 +120,9 @@ async def infer(tensors: Tensors, accepted: Accepted[Any], services: Services) -
     return prediction
 
 
-async def _decode_all(accepted: Accepted[list[bytes]], services: Services) -> list[DecodeResult | EmotionError]:
+async def _decode_all(accepted: Accepted[list[bytes]]) -> list[DecodeResult | EmotionError]:
     """The outcome of each clip; no more are decoded at once than there are workers, so that others advance."""
+    services = accepted.services
     turns = asyncio.Semaphore(services.settings.decode_workers)
     limit = services.settings.upload_limit
     left = sum(len(data) <= limit for data in accepted.upload)

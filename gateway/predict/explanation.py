@@ -60,12 +60,6 @@ class Explainer:
     """Asks an OpenAI-compatible server, if the settings name one."""
 
     def __init__(self, settings: Settings, metrics: Metrics) -> None:
-        """Prepare; nothing is sent yet.
-
-        Args:
-            settings: The server, its model and how long it may take.
-            metrics: Counts the outcomes.
-        """
         self._url = settings.llm_url
         self._timeout = settings.llm_timeout
         self._model = settings.llm_model

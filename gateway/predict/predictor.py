@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from avemotion.preprocessing.contract import CONTRACT_VERSION, FRAMES, INPUTS, LOG_MEL, OUTPUTS, PRESENT, CropMode
+from avemotion.preprocessing.contract import FRAMES, INPUTS, LOG_MEL, OUTPUTS, PRESENT, CropMode
 from avemotion.preprocessing.model_metadata import checked_crop, metrics_of
 from gateway.deadlines import Deadline
 from gateway.errors import ModelNotFoundError, ModelUnavailableError
@@ -62,14 +62,12 @@ class ServableModel:
         versions: Versions that are ready, oldest first.
         crop: How it wants frames to be cropped.
         metrics: Figures of its newest version from training, if it carries any.
-        contract_version: Version of the contract.
     """
 
     name: str
     versions: tuple[str, ...]
     crop: CropMode
     metrics: dict[str, Any] | None
-    contract_version: int = CONTRACT_VERSION
 
 
 @dataclass(frozen=True)

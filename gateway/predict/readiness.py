@@ -26,12 +26,6 @@ class Readiness:
     """Remembers the last answer of the model, and probes the model if that is too old."""
 
     def __init__(self, settings: Settings, predictor: Predictor) -> None:
-        """Start unready.
-
-        Args:
-            settings: Interval of probes, and the age from which on an answer no longer counts.
-            predictor: The predictor that is probed.
-        """
         self._settings = settings
         self._predictor = predictor
         self._random = np.random.default_rng()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
 from typing import Final
 
 from avemotion.api.timeline import TimelineHead, TimelineRow, TimelineTimings
@@ -15,7 +16,6 @@ from gateway.decode.pool import DecodeResult
 from gateway.errors import DeadlineExceededError
 from gateway.http.context import Accepted
 from gateway.predict.clips import infer
-from gateway.services import Services
 
 SMALLEST_STEP: Final = 0.5
 """Smallest time between the starts of two windows, in seconds: they then share five sixths."""
@@ -24,49 +24,43 @@ LARGEST_STEP: Final = 1.0
 """Largest time between the starts of two windows, in seconds."""
 
 
+@dataclass
 class TimelinePredictor:
     """Predicts the windows of a decoded clip, batch by batch.
 
     Attributes:
-        head: What holds for all rows; set by `predict_first`.
+        accepted: The request.
+        decoded: The windows.
+        step: Seconds between the starts of two windows.
+        begin: When work began, on the clock of `time.perf_counter`.
+        decoded_at: When the windows were decoded, on the same clock.
     """
 
-    def __init__(
-        self, accepted: Accepted[bytes], services: Services, decoded: DecodeResult, step: float, *, begin: float
-    ) -> None:
-        """Prepare; `start_timeline` predicts the first batch.
+    accepted: Accepted[bytes]
+    decoded: DecodeResult
+    step: float
+    begin: float
+    decoded_at: float = field(default_factory=time.perf_counter)
+    _first: list[TimelineRow] = field(default_factory=list)
 
-        Args:
-            accepted: The request.
-            services: The running gateway.
-            decoded: The windows.
-            step: Seconds between the starts of two windows.
-            begin: When work began, on the clock of `time.perf_counter`.
-        """
-        self.head: TimelineHead
-        self._accepted = accepted
-        self._services = services
-        self._decoded = decoded
-        self._step = step
-        self._begin = begin
-        self._decoded_at = time.perf_counter()
-        self._first: list[TimelineRow] = []
-
-    async def predict_first(self) -> None:
+    async def predict_first(self) -> TimelineHead:
         """Predict the first batch, so that a request that cannot be answered fails before its response begins.
+
+        Returns:
+            What holds for all rows.
 
         Raises:
             ModelUnavailableError: The model does not answer.
         """
         self._first, version = await self._predict(0)
-        self.head = TimelineHead(
+        return TimelineHead(
             labels=list(LABELS),
-            duration=round(self._decoded.media.duration, 3),
-            step=self._step,
+            duration=round(self.decoded.media.duration, 3),
+            step=self.step,
             window_seconds=WINDOW_SECONDS,
-            model=self._accepted.model.name,
+            model=self.accepted.model.name,
             model_version=version,
-            request_id=self._accepted.request_id,
+            request_id=self.accepted.request_id,
         )
 
     async def batches(self) -> AsyncIterator[list[TimelineRow]]:
@@ -76,8 +70,8 @@ class TimelinePredictor:
             ModelUnavailableError: The model stopped answering.
         """
         yield self._first
-        windows = len(self._decoded.media.windows)
-        for first in range(len(self._first), windows, self._accepted.model.max_batch_size):
+        windows = len(self.decoded.media.windows)
+        for first in range(len(self._first), windows, self.accepted.model.max_batch_size):
             rows, _ = await self._predict(first)
             yield rows
 
@@ -85,19 +79,19 @@ class TimelinePredictor:
         """Where the time went so far."""
         now = time.perf_counter()
         seconds = {
-            "upload": self._accepted.upload_seconds,
-            "queue": self._decoded_at - self._begin - self._decoded.media.seconds,
-            "decode": self._decoded.media.seconds,
-            "inference": now - self._decoded_at,
-            "total": self._accepted.upload_seconds + now - self._begin,
+            "upload": self.accepted.upload_seconds,
+            "queue": self.decoded_at - self.begin - self.decoded.media.seconds,
+            "decode": self.decoded.media.seconds,
+            "inference": now - self.decoded_at,
+            "total": self.accepted.upload_seconds + now - self.begin,
         }
         return TimelineTimings(**milliseconds(seconds))
 
     async def _predict(self, first: int) -> tuple[list[TimelineRow], str]:
         """Rows from one window on, as many as the model takes at once, and the model's version."""
-        media, last = self._decoded.media, first + self._accepted.model.max_batch_size
+        media, last = self.decoded.media, first + self.accepted.model.max_batch_size
         tensors = {name: array[first:last] for name, array in media.tensors.items()}
-        prediction = await infer(tensors, self._accepted, self._services)
+        prediction = await infer(tensors, self.accepted)
         rows = [
             TimelineRow(
                 start=round(window.start, 3),
@@ -110,22 +104,21 @@ class TimelinePredictor:
         return rows, prediction.model_version
 
 
-async def start_timeline(accepted: Accepted[bytes], services: Services, step: float) -> TimelinePredictor:
-    """Decode a clip into windows, and predict the first batch of them.
+async def decode_timeline(accepted: Accepted[bytes], step: float) -> TimelinePredictor:
+    """Decode a clip into windows.
 
     The settings limit how many timelines are decoded at once: each keeps a worker for seconds, and short clips should
     not wait for long ones.
 
     Args:
         accepted: The request with the file.
-        services: The running gateway.
         step: Seconds between the starts of two windows.
 
     Raises:
         EmotionError: A subclass says why there is no answer.
     """
     begin = time.perf_counter()
-    deadline = accepted.deadline
+    services, deadline = accepted.services, accepted.deadline
     task = DecodeTask(
         "timeline", [accepted.upload], accepted.model.crop, step=step, longest=services.settings.timeline_seconds
     )
@@ -136,6 +129,4 @@ async def start_timeline(accepted: Accepted[bytes], services: Services, step: fl
         raise DeadlineExceededError(
             f"The timeline was not decoded within {deadline.seconds:g} s, the limit; the server is busy."
         ) from None
-    timeline = TimelinePredictor(accepted, services, decoded, step, begin=begin)
-    await timeline.predict_first()
-    return timeline
+    return TimelinePredictor(accepted, decoded, step, begin)

@@ -54,7 +54,7 @@ async def predict(context: ContextDependency, response: Response, explain: Expla
     """
     accepted = await context.accept(read_clip)
     task = DecodeTask("clip", [accepted.upload], accepted.model.crop)
-    answer = await context.run(predict_clip(accepted, context.services, task, explain=explain))
+    answer = await context.run(predict_clip(accepted, task, explain=explain))
     return _timed(answer, response)
 
 
@@ -66,7 +66,7 @@ async def batch(context: ContextDependency, response: Response) -> BatchResponse
     decoded go to the model in one batch.
     """
     accepted = await context.accept(read_batch)
-    return _timed(await context.run(predict_batch(accepted, context.services)), response)
+    return _timed(await context.run(predict_batch(accepted)), response)
 
 
 @router.post(
@@ -84,7 +84,7 @@ async def sampled(context: ContextDependency, response: Response, explain: Expla
     has_sound = upload.audio is not None
     files = [*upload.frames, *([upload.audio] if upload.audio is not None else [])]
     task = DecodeTask("sampled", files, accepted.model.crop, has_sound=has_sound)
-    answer = await context.run(predict_clip(accepted, context.services, task, explain=explain))
+    answer = await context.run(predict_clip(accepted, task, explain=explain))
     return _timed(answer, response)
 
 

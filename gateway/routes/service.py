@@ -89,7 +89,7 @@ async def models(services: ServicesDependency, _: Caller) -> ModelsResponse:
                 versions=list(model.versions),
                 ready=services.readiness.is_ready() or model.name != services.predictor.default_model,
                 default=model.name == services.predictor.default_model,
-                contract_version=model.contract_version,
+                contract_version=CONTRACT_VERSION,
                 crop=model.crop,
                 metrics=model.metrics,
             )

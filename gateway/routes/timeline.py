@@ -10,11 +10,11 @@ from fastapi.responses import StreamingResponse
 from pydantic import BaseModel
 
 from avemotion.api.errors import ErrorDetail
-from avemotion.api.timeline import EndLine, ErrorLine, RowLine, StartLine, TimelineResponse, TimelineRow
+from avemotion.api.timeline import EndLine, ErrorLine, RowLine, StartLine, TimelineHead, TimelineResponse, TimelineRow
 from avemotion.preprocessing.errors import EmotionError
 from gateway.http.context import ContextDependency, RequestContext
 from gateway.http.forms import read_clip
-from gateway.predict.timeline import LARGEST_STEP, SMALLEST_STEP, TimelinePredictor, start_timeline
+from gateway.predict.timeline import LARGEST_STEP, SMALLEST_STEP, TimelinePredictor, decode_timeline
 from gateway.routes.documentation import CLIP_FORM, prediction_errors
 
 router = APIRouter(tags=["prediction"])
@@ -62,21 +62,22 @@ async def timeline(
     Each row is an estimate of an expression, not of what a person feels. Nothing of the clip is stored.
     """
     accepted = await context.accept(read_clip, context.services.settings.timeline_deadline)
-    started = await context.run(start_timeline(accepted, context.services, step))
+    predictor = await context.run(decode_timeline(accepted, step))
+    head = await context.run(predictor.predict_first())
     if prefers_ndjson(accept):
-        return StreamingResponse(_lines(started, context), media_type=NDJSON)
-    rows = await context.run(_all_rows(started))
-    return TimelineResponse(**dict(started.head), rows=rows, timings_ms=started.timings())
+        return StreamingResponse(_lines(head, predictor, context), media_type=NDJSON)
+    rows = await context.run(_all_rows(predictor))
+    return TimelineResponse(**dict(head), rows=rows, timings_ms=predictor.timings())
 
 
-async def _all_rows(started: TimelinePredictor) -> list[TimelineRow]:
-    return [row async for batch in started.batches() for row in batch]
+async def _all_rows(predictor: TimelinePredictor) -> list[TimelineRow]:
+    return [row async for batch in predictor.batches() for row in batch]
 
 
-async def _lines(started: TimelinePredictor, context: RequestContext) -> AsyncIterator[bytes]:
+async def _lines(head: TimelineHead, predictor: TimelinePredictor, context: RequestContext) -> AsyncIterator[bytes]:
     """The stream. Its work ends when the client disconnects."""
-    yield _line(StartLine(**dict(started.head)))
-    batches = aiter(started.batches())
+    yield _line(StartLine(**dict(head)))
+    batches = aiter(predictor.batches())
     count = 0
     try:
         while batch := await context.run(anext(batches, None)):
@@ -84,10 +85,10 @@ async def _lines(started: TimelinePredictor, context: RequestContext) -> AsyncIt
             count += len(batch)
     except EmotionError as error:  # Too late for a status.
         context.request.state.error_code = error.code
-        detail = ErrorDetail(code=error.code, message=error.message, request_id=started.head.request_id)
+        detail = ErrorDetail(code=error.code, message=error.message, request_id=head.request_id)
         yield _line(ErrorLine(error=detail))
     else:
-        yield _line(EndLine(rows=count, timings_ms=started.timings()))
+        yield _line(EndLine(rows=count, timings_ms=predictor.timings()))
 
 
 def _line(body: BaseModel) -> bytes:
