@@ -65,7 +65,7 @@ def create_app(settings: Settings, perform: Perform = perform_task) -> FastAPI:
     app.add_middleware(RequestContextMiddleware, metrics=services.metrics)
     app.add_middleware(
         CORSMiddleware,
-        allow_origins=settings.allowed_origins,
+        allow_origins=settings.cors_origins,
         allow_methods=["GET", "POST"],
         allow_headers=[REQUEST_ID_HEADER, DEADLINE_HEADER, "Content-Type", "X-API-Key", "Authorization"],
         expose_headers=[REQUEST_ID_HEADER, "Retry-After", "Server-Timing"],
