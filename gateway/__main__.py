@@ -1,4 +1,4 @@
-"""`python -m gateway`: reads settings from arguments and environment, and serves until a signal ends it."""
+"""`python -m gateway`: serves until a signal arrives, or says in one sentence why it cannot."""
 
 from __future__ import annotations
 
@@ -8,21 +8,18 @@ import socket
 import sys
 
 import uvicorn
-from pydantic import ValidationError
 
 from avemotion.preprocessing.errors import EmotionError
 from gateway.app import create_app
+from gateway.environment import load_settings
 from gateway.http.server import serve
-from gateway.settings import CommandLineSettings, Settings
+from gateway.settings import Settings
 from gateway.telemetry import configure_logging
 
 
 def main() -> None:
-    """Serve until a signal ends it; exit with one sentence if that is not possible."""
-    try:
-        settings: Settings = CommandLineSettings()
-    except ValidationError as error:
-        sys.exit(describe_faults(error))
+    """Serve until a signal arrives; exit with one sentence if that is not possible."""
+    settings = load_settings(Settings)
     configure_logging(settings.log_level)
     with listen(settings) as listener:
         try:
@@ -32,7 +29,7 @@ def main() -> None:
 
 
 def run(settings: Settings, listener: socket.socket) -> None:
-    """Serve on a bound socket until a signal ends it.
+    """Serve on a bound socket until a signal arrives.
 
     Raises:
         EmotionError: The gateway cannot serve; the message says why.
@@ -43,21 +40,15 @@ def run(settings: Settings, listener: socket.socket) -> None:
 
 
 def listen(settings: Settings) -> socket.socket:
-    """A socket bound to the gateway's address; exits with one sentence if that is not possible."""
+    """Bind a socket to the gateway's address; exits with one sentence if that is not possible."""
     host, port = settings.host, settings.port
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         return socket.create_server((host, port), family=family, backlog=2048)
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
-            sys.exit(f"Port {port} on {host} is in use; end what uses it, or choose another by EMO_PORT or --port.")
-        sys.exit(f"The gateway cannot listen on {host}:{port}: {error.strerror}.")
-
-
-def describe_faults(error: ValidationError) -> str:
-    """One sentence that names every setting that cannot be used."""
-    faults = [f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors()]
-    return f"The settings cannot be used: {'; '.join(faults)}."
+            sys.exit(f"Port {port} on {host} is already in use; choose another one with --port or EMO_PORT.")
+        sys.exit(f"Cannot listen on {host}:{port}: {error.strerror}; choose an address with --host or EMO_HOST.")
 
 
 if __name__ == "__main__":

@@ -71,7 +71,7 @@ def create_app(settings: Settings, runner: Runner = run_task) -> FastAPI:
     app.add_middleware(RequestMiddleware, metrics=services.metrics)
     app.add_middleware(
         CORSMiddleware,
-        allow_origins=settings.allowed_origins,
+        allow_origins=settings.cors_origins,
         allow_methods=["GET", "POST"],
         allow_headers=[REQUEST_ID_HEADER, DEADLINE_HEADER, "Content-Type", "X-API-Key", "Authorization"],
         expose_headers=[REQUEST_ID_HEADER, "Retry-After", "Server-Timing"],
