@@ -45,8 +45,9 @@ from avemotion.preprocessing.log_mel import log_mel
 from avemotion.preprocessing.media import open_media
 from avemotion.preprocessing.video import read_frames, sample_times
 from benchmarks import measuring
-from gateway.decode_process import DecodeProcess, worker_context
-from gateway.decode_worker import WorkerLimits, decode_clip
+from gateway.decode.messages import DecodeTask
+from gateway.decode.process import DecodeProcess, worker_context
+from gateway.decode.worker import WorkerLimits
 
 CLIPS: Final = (
     "01-01-01-01-01-01-01.mp4",
@@ -188,8 +189,8 @@ async def worker(data: bytes, rounds: int) -> dict[str, float]:
         begin = time.perf_counter()
         await process.start(60)
         starts.append(time.perf_counter() - begin)
-        work = (decode_clip, (data, "face", MediaLimits()), 1)
-        clips = [(await process.run(work)).seconds for _ in range(10)]
+        task = DecodeTask("clip", [data], "face")
+        clips = [(await process.run(task)).seconds for _ in range(10)]
         firsts.append(clips[0])
         tenths.append(clips[9])
     await process.stop()

@@ -25,7 +25,7 @@ from avemotion.preprocessing.limits import DecodeBudget, MediaLimits
 from avemotion.preprocessing.media import open_media
 from avemotion.preprocessing.sampled import read_sampled
 from avemotion.preprocessing.video import read_frames, sample_times
-from gateway.sampled_upload import JPEG_QUALITY, LONGEST_SIDE
+from gateway.http.sampled import JPEG_QUALITY, LONGEST_SIDE
 
 MODEL = Path(__file__).parents[1] / "model_repository" / "emotion_int8" / "1" / "model.onnx"
 

@@ -1,33 +1,74 @@
-"""Every setting of the gateway, in one class, with one stated priority.
+"""Every setting of the gateway, in one class.
 
-Arguments (keywords, or `--options` of `python -m gateway`) come before environment variables named `EMO_…`, and
-those before the defaults below. Nothing else in the code base reads the environment.
+Keyword arguments and command-line options override environment variables, and those override the defaults.
+`gateway.environment` reads options and environment; nothing else in the gateway looks at either.
 """
 
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
+import limits
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from avemotion.preprocessing.limits import MediaLimits
-from gateway.setting_types import Address, CommaSeparated, RateLimit, RateLimitStorage
 
 PROJECT_FOLDER = Path(__file__).resolve().parent.parent
 
 PredictorName = Literal["triton", "onnxruntime", "mock"]
 
 _MEBIBYTE = 2**20
+_CORES = os.cpu_count() or 1
+
+
+def _check_url(value: str | None) -> str | None:
+    if value is not None and not re.match(r"https?://[^/]", value):
+        raise ValueError("use a URL that starts with http:// or https://")
+    return value
+
+
+def _check_rate_limit(value: str | None) -> str | None:
+    if value is not None:
+        try:
+            limits.parse(value)
+        except ValueError as error:
+            raise ValueError("use a number and a period, such as 600/minute") from error
+    return value
+
+
+def _check_rate_limit_storage(value: str) -> str:
+    if value != "memory" and not re.match(r"rediss?://[^/]", value):
+        raise ValueError("use `memory` or a URL that starts with redis:// or rediss://")
+    return value
+
+
+def _split_commas(value: object) -> object:
+    return [word.strip() for word in value.split(",") if word.strip()] if isinstance(value, str) else value
+
+
+Port = Annotated[int, Field(ge=1, le=65_535)]
+Seconds = Annotated[float, Field(gt=0)]
+Count = Annotated[int, Field(ge=1)]
+Url = Annotated[str | None, AfterValidator(_check_url)]
+RateLimit = Annotated[str | None, AfterValidator(_check_rate_limit)]
+CommaSeparated = Annotated[list[str], NoDecode, BeforeValidator(_split_commas)]
 
 
 class Settings(BaseSettings):
-    """Settings of one gateway process; each field is also `EMO_<NAME>` and `--<name>`."""
+    """Settings of the gateway.
 
+    Options override environment variables, and those override the defaults. The variable of `--decode-workers` is
+    `EMO_DECODE_WORKERS`, and so on; an empty variable counts as unset.
+    """
+
+    # Fields with `repr=False` may hold secrets; error messages do not show their values.
     model_config = SettingsConfigDict(
         env_prefix="EMO_",
+        env_ignore_empty=True,
         frozen=True,
         extra="forbid",
         cli_prog_name="python -m gateway",
@@ -37,228 +78,175 @@ class Settings(BaseSettings):
         protected_namespaces=(),
     )
 
-    host: str = Field(default="127.0.0.1", description="Address that the gateway listens on.")
-    port: int = Field(
-        default=8000,
-        ge=0,
-        le=65_535,
-        description="Port that the gateway listens on; 0 takes any free one.",
-    )
+    host: str = Field(default="127.0.0.1", description="Address to listen on.")
+    port: int = Field(default=8000, ge=0, le=65_535, description="Port to listen on; 0 picks a free port.")
 
-    mock: bool = Field(
-        default=False,
-        description="Answer with made-up numbers, without any model; overrides `predictor`.",
-    )
+    mock: bool = Field(default=False, description="Return made-up numbers without a model; overrides `predictor`.")
     predictor: PredictorName = Field(
         default="triton",
-        description="Who computes: `triton` over gRPC, `onnxruntime` in this process, or `mock` made-up numbers.",
+        description="Run the model in Triton over gRPC, in this process with ONNX Runtime, or not at all (`mock`).",
     )
-    model: str = Field(default="emotion_int8", description="Name of the model that answers where none is asked for.")
+    model: str = Field(default="emotion_int8", description="Default model, for requests without `?model=`.")
     model_repository: Path = Field(
         default=PROJECT_FOLDER / "model_repository",
-        description="Folder `<model>/<version>/model.onnx`, read by the `onnxruntime` predictor.",
+        description="Folder of `<model>/<version>/model.onnx`; the gateway itself reads it with `onnxruntime` only.",
     )
 
     triton_host: str = Field(
-        default="127.0.0.1", description="Host of Triton; a name with several addresses is used round robin."
+        default="127.0.0.1",
+        description="Host of Triton. If the name has several addresses, calls go to them in turn.",
     )
-    triton_grpc_port: int = Field(default=8001, ge=1, le=65_535, description="Port of Triton's gRPC service.")
-    triton_metrics_port: int = Field(default=8002, ge=1, le=65_535, description="Port of Triton's metrics.")
-    triton_http_port: int = Field(default=8003, ge=1, le=65_535, description="Port of Triton's HTTP service.")
-    triton_environment: Path = Field(
-        default=PROJECT_FOLDER / ".venv-triton",
-        description="Virtual environment of Triton's wheel; `python -m stack` starts Triton from it.",
-    )
-    recorder_port: int = Field(
-        default=8080,
-        ge=1,
-        le=65_535,
-        description="Port of the recorder page where it is served apart; its origin is allowed.",
-    )
-    llm_url: Address = Field(
+    triton_grpc_port: Port = Field(default=8001, description="Port of Triton's gRPC service.")
+
+    llm_url: Url = Field(
         default=None,
         description=(
-            "Base address of an OpenAI-compatible server, e.g. `http://127.0.0.1:8004/v1`, that puts probabilities "
-            "into words for `?explain=true`; without it there are no explanations."
+            "Base URL of an OpenAI-compatible server that explains answers for `?explain=true`, e.g. "
+            "`http://127.0.0.1:8004/v1`. Unset: no explanations."
         ),
     )
-    llm_model: str | None = Field(
-        default=None, description="Its model; without it the first that the server lists is asked."
+    llm_model: str | None = Field(default=None, description="Model to ask there. Unset: the first that it lists.")
+    llm_api_key: SecretStr | None = Field(default=None, repr=False, description="API key of that server.")
+    llm_timeout: Seconds = Field(
+        default=3.0, description="Timeout of an explanation, in seconds; the answer then comes without it."
     )
-    llm_api_key: SecretStr | None = Field(default=None, description="Its API key, where it wants one.")
-    llm_timeout: float = Field(
-        default=3.0, gt=0, description="Longest wait for an explanation, in seconds; later there is none."
-    )
-    llm_port: int = Field(default=8004, ge=1, le=65_535, description="Port of the companion language model.")
 
-    upload_limit: int = Field(default=50 * _MEBIBYTE, ge=1, description="Largest clip that is accepted, in bytes.")
-    upload_memory: int = Field(
+    upload_limit: Count = Field(default=50 * _MEBIBYTE, description="Maximum size of a clip, in bytes.")
+    upload_memory: Count = Field(
         default=256 * _MEBIBYTE,
-        ge=1,
-        description=(
-            "Bytes of all uploads that are received or worked on at once; more are refused with 429 and Retry-After."
-        ),
+        description="Maximum size of all uploads in memory together, in bytes; beyond it, uploads get 429.",
     )
-    head_timeout: float = Field(
-        default=10.0, gt=0, description="Longest time for the head of a request to arrive, in seconds."
+    head_timeout: Seconds = Field(default=10.0, description="Timeout of receiving request headers, in seconds.")
+    batch_limit: int = Field(default=32, ge=1, le=1000, description="Maximum number of clips in a batch.")
+    batch_upload_limit: Count = Field(
+        default=100 * _MEBIBYTE, description="Maximum size of all clips of a batch together, in bytes."
     )
-    batch_limit: int = Field(default=32, ge=1, le=1000, description="Most clips in one batch.")
-    batch_upload_limit: int = Field(
-        default=100 * _MEBIBYTE, ge=1, description="Most bytes of all clips of a batch together."
+    sampled_upload_limit: Count = Field(
+        default=4 * _MEBIBYTE, description="Maximum size of sampled frames and sound together, in bytes."
     )
-    sampled_upload_limit: int = Field(
-        default=4 * _MEBIBYTE, ge=1, description="Most bytes of sampled frames and sound together."
-    )
-    upload_timeout: float = Field(default=60.0, gt=0, description="Longest time for an upload to arrive, in seconds.")
-    request_deadline: float = Field(
+    upload_timeout: Seconds = Field(default=60.0, description="Timeout of receiving an upload, in seconds.")
+    request_deadline: Seconds = Field(
         default=10.0,
-        gt=0,
         description=(
-            "Longest time from the end of the upload to the answer, in seconds; a client may ask for less by "
-            "X-Deadline-Seconds."
+            "Maximum time from the end of the upload to the response, in seconds; the header X-Deadline-Seconds "
+            "shortens it."
         ),
     )
     timeline_seconds: float = Field(
-        default=60.0, gt=0, le=600, description="Longest clip that a timeline is made of, in seconds."
+        default=60.0, gt=0, le=600, description="Maximum length of a clip for a timeline, in seconds."
     )
-    timeline_deadline: float = Field(
-        default=60.0, gt=0, description="Longest time from the end of the upload to the end of a timeline, in seconds."
+    timeline_deadline: Seconds = Field(
+        default=60.0, description="Maximum time from the end of the upload to the end of a timeline, in seconds."
     )
-    timelines_at_once: int = Field(
-        default=max(1, (os.cpu_count() or 1) // 2),
-        ge=1,
-        description="Timelines that are decoded at once, fewer than decode workers; further ones wait.",
+    timelines_at_once: Count = Field(
+        default=max(1, _CORES // 2),
+        description="Timelines decoded at the same time; the rest wait. Keep it below `decode_workers`.",
     )
-    inference_timeout: float = Field(default=5.0, gt=0, description="Longest time for the model to answer, in seconds.")
+    inference_timeout: Seconds = Field(default=5.0, description="Timeout of one inference, in seconds.")
 
     decode_workers: int = Field(
-        default=os.cpu_count() or 1,
-        ge=1,
-        le=256,
-        description="Processes that decode clips; the default is one for each core.",
+        default=_CORES, ge=1, le=256, description="Processes that decode clips; by default one per core."
     )
     decode_cores: int = Field(
-        default=min(4, os.cpu_count() or 1),
+        default=min(4, _CORES),
         ge=1,
         le=64,
-        description="Cores that decode one clip while no other is there; several share them, at least one each.",
+        description="Cores that one clip may use while no other clip is decoded; several clips share them.",
     )
     decode_queue: int = Field(
-        default=16,
-        ge=0,
-        description="Clips that may wait for a free worker; more are refused with 429 and Retry-After.",
+        default=16, ge=0, description="Clips that may wait for a free worker; beyond it, requests get 429."
     )
-    decode_timeout: float = Field(default=8.0, gt=0, description="Longest time to decode one clip, in seconds.")
-    decode_cpu_seconds: int = Field(default=20, ge=1, description="Most CPU time to decode one clip, in seconds.")
+    decode_timeout: Seconds = Field(default=8.0, description="Timeout of decoding a clip, in seconds.")
+    decode_cpu_seconds: Count = Field(default=20, description="Maximum CPU time to decode a clip, in seconds.")
     decode_memory: int = Field(
         default=1024 * _MEBIBYTE,
         ge=16 * _MEBIBYTE,
-        description="Address space that decoding may take beyond what an idle worker has, in bytes.",
+        description="Maximum address space that a worker may add while it decodes a clip, in bytes.",
     )
-    decode_open_files: int = Field(default=64, ge=16, description="Open files that a worker may have.")
-    decode_duration: float = Field(default=600.0, gt=0, description="Longest clip that is decoded, in seconds.")
-    decode_pixels: int = Field(
-        default=4096 * 2304, ge=1, description="Most pixels of a frame, width times height; the default is 4K."
+    decode_open_files: int = Field(default=64, ge=16, description="Maximum number of open files of a worker.")
+    decode_duration: Seconds = Field(default=600.0, description="Maximum length of a clip, in seconds.")
+    decode_pixels: Count = Field(default=4096 * 2304, description="Maximum number of pixels of a frame; default 4K.")
+    decode_frames: Count = Field(default=6_000, description="Maximum number of video frames to decode for a clip.")
+    decode_audio_samples: Count = Field(
+        default=40_000_000, description="Maximum number of audio samples of a clip, over all channels."
     )
-    decode_frames: int = Field(default=6_000, ge=1, description="Most video frames that are decoded for one clip.")
-    decode_audio_samples: int = Field(
-        default=40_000_000, ge=1, description="Most audio samples, over all channels, that are decoded for one clip."
-    )
-    decode_tracks: int = Field(default=16, ge=1, description="Most tracks that a clip may have.")
-    decode_recycle_after: int = Field(
-        default=500,
-        ge=1,
-        description="Clips after which a worker is replaced by a fresh one.",
-    )
-    decode_start_timeout: float = Field(
-        default=60.0,
-        gt=0,
-        description="Longest time for the workers to start, in seconds.",
-    )
+    decode_tracks: Count = Field(default=16, description="Maximum number of tracks of a clip.")
+    decode_recycle_after: Count = Field(default=500, description="Clips after which a worker is replaced.")
+    decode_start_timeout: Seconds = Field(default=60.0, description="Timeout of starting the workers, in seconds.")
 
-    probe_interval: float = Field(
-        default=2.0,
-        gt=0,
-        description="Time between two inferences that are only made to see whether the model answers.",
-    )
-    ready_window: float = Field(
-        default=6.0,
-        gt=0,
-        description="The gateway is ready while the last answer of the model is younger than this, seconds.",
+    probe_interval: Seconds = Field(default=2.0, description="Seconds between readiness probes of the model.")
+    ready_window: Seconds = Field(
+        default=6.0, description="Seconds for which the gateway stays ready after the model's last answer."
     )
     drain_delay: float = Field(
         default=0.0,
         ge=0,
-        description="Time after SIGTERM during which the gateway still listens, unready, so that balancers notice.",
+        description="Seconds between SIGTERM, when readiness ends, and the end of listening, for load balancers.",
     )
     drain_timeout: float = Field(
-        default=15.0, ge=0, description="Longest time for requests in flight to finish after SIGTERM, in seconds."
+        default=15.0, ge=0, description="Timeout of finishing open requests after SIGTERM, in seconds."
     )
 
     api_keys: CommaSeparated = Field(
-        default_factory=list,
+        default=[],
+        repr=False,
         description=(
-            "Valid API keys, between commas, each `<name>:<SHA-256>` as `python -m gateway.keys <name>` prints it; "
-            "without any, no key is asked for."
+            "Comma-separated API keys as `<name>:<SHA-256>`; `python -m gateway.auth.keys <name>` makes one. "
+            "Unset: no key is required."
         ),
     )
     allow_anonymous: bool = Field(
-        default=False,
-        description="Start without keys although other machines can reach the address.",
+        default=False, description="Allow requests without a key if other machines can reach the gateway."
     )
     rate_limit_per_key: RateLimit = Field(
-        default=None, description="Most predictions for one API key, e.g. `600/minute`; no limit by default."
+        default=None, description="Maximum number of predictions per API key, e.g. `600/minute`. Unset: no limit."
     )
     rate_limit_per_address: RateLimit = Field(
-        default=None,
-        description="Most requests for predictions from one address, e.g. `60/minute`; no limit by default.",
+        default=None, description="Maximum number of predictions per client address, e.g. `60/minute`. Unset: no limit."
     )
-    rate_limit_storage: RateLimitStorage = Field(
+    rate_limit_storage: Annotated[str, AfterValidator(_check_rate_limit_storage)] = Field(
         default="memory",
+        repr=False,
         description=(
-            "Where rate limits are counted: `memory` of this process, or `redis://[:password@]host:port/0` for several "
-            "gateways together; while Redis is away each counts by itself."
+            "Where to count rate limits: `memory` of this process, or `redis://[:password@]host:port/0` for several "
+            "gateways together. If Redis is unreachable, each gateway counts its own."
         ),
     )
     trusted_proxies: CommaSeparated = Field(
         default=["127.0.0.1"],
-        description="Addresses, between commas, of proxies whose X-Forwarded-For is believed; `*` for any.",
+        description="Comma-separated addresses of proxies whose X-Forwarded-For is trusted; `*` trusts all.",
     )
     cors_origins: CommaSeparated = Field(
-        default_factory=list,
+        default=["http://localhost:8080", "http://127.0.0.1:8080"],
         description=(
-            "Origins, between commas, whose pages may call the API; the default is the local recorder's. `*` allows "
-            "all, in mock mode or on loopback only."
+            "Comma-separated origins of other pages that may call the API, by default the local recorder's; `*` "
+            "allows all, in mock mode or on loopback only."
         ),
     )
-    otlp_endpoint: Address = Field(
+    otlp_endpoint: Url = Field(
         default=None,
-        description=(
-            "Where OpenTelemetry spans are sent by OTLP over gRPC, e.g. `http://127.0.0.1:4317`; without it nothing is "
-            "traced."
-        ),
+        description="OTLP gRPC endpoint for OpenTelemetry spans, e.g. `http://127.0.0.1:4317`. Unset: no tracing.",
     )
     trace_ratio: float = Field(
-        default=1.0, ge=0, le=1, description="Share of requests that are traced, where their caller has not decided it."
+        default=1.0, ge=0, le=1, description="Share of requests to trace if the caller has not decided."
     )
     frontend_folder: Path = Field(
-        default=PROJECT_FOLDER / "frontend",
-        description="Folder of the page that is served at `/`; left out where absent.",
+        default=PROJECT_FOLDER / "frontend", description="Folder of the page to serve at `/`; skipped if missing."
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
-        default="info", description="Least severity that is logged."
+        default="info", description="Minimum severity of log lines."
     )
 
     @property
     def predictor_name(self) -> PredictorName:
-        """The predictor that is used, after `mock`."""
+        """The predictor to use, after `mock`."""
         return "mock" if self.mock else self.predictor
 
     def media_limits(self, expires: float | None = None) -> MediaLimits:
-        """How much of a clip is decoded at most.
+        """Limits of decoding one clip.
 
         Args:
-            expires: When the result is of no more use, on the clock of `time.monotonic`.
+            expires: When the result becomes useless, on the clock of `time.monotonic`.
         """
         return MediaLimits(
             duration=self.decode_duration,
@@ -271,18 +259,5 @@ class Settings(BaseSettings):
 
     @property
     def triton_address(self) -> str:
-        """Target of Triton for gRPC; `dns:///` lets the client spread calls over all addresses of the name."""
+        """Target of gRPC calls; `dns:///` makes the client balance calls over all addresses of the name."""
         return f"dns:///{self.triton_host}:{self.triton_grpc_port}"
-
-    @property
-    def allowed_origins(self) -> list[str]:
-        """Origins whose pages may call the API."""
-        return self.cors_origins or [
-            f"http://{host}:{port}" for host in ("localhost", "127.0.0.1") for port in (self.recorder_port, self.port)
-        ]
-
-
-class CommandLineSettings(Settings):
-    """The same, with the arguments of the process before everything else."""
-
-    model_config = SettingsConfigDict(cli_parse_args=True)

@@ -1,49 +1,50 @@
-"""Says where the product is, once a prediction has really worked.
+"""Sends one clip through upload, decoding and model, as a user would, and prints where to open the page.
 
-A port that listens proves little; this sends a clip through upload, decoding and model, as a person would.
+A port that accepts connections proves little; a prediction proves that every part works.
 """
 
 from __future__ import annotations
 
-import http.client
 import io
-import json
 import time
 import wave
 from typing import Final
 
+import httpx
 import numpy as np
 
 from avemotion.preprocessing.contract import SAMPLE_RATE, WINDOW_SAMPLES
-from gateway.settings import Settings
 
 _DEADLINE_SECONDS: Final = 120.0
 _PAUSE_SECONDS: Final = 0.2
-_BOUNDARY: Final = "emotion-first-prediction"
 
 
-def check_first_prediction(settings: Settings) -> None:
-    """Predict until it works, and print the address; a sentence where it does not work in time."""
-    address = f"http://{settings.host}:{settings.port}"
-    body = _multipart(_noise_clip())
-    problem = "it does not answer"
+def check_first_prediction(address: str) -> None:
+    """Wait until the gateway is ready and answers a prediction; prints the outcome.
+
+    If the gateway requires API keys, of which it knows only hashes, its refusal of the clip counts as an answer.
+
+    Args:
+        address: URL of the gateway.
+    """
+    files = {"file": ("noise.wav", _noise_clip(), "audio/wav")}
+    problem = "no response"
     deadline = time.monotonic() + _DEADLINE_SECONDS
-    while time.monotonic() < deadline:
-        try:
-            connection = http.client.HTTPConnection(settings.host, settings.port, timeout=10)
-            connection.request("POST", "/predict", body, {"Content-Type": f"multipart/form-data; boundary={_BOUNDARY}"})
-            response = connection.getresponse()
-            answer = json.load(response)
-            if response.status == http.client.OK:
-                print(
-                    f"\nA prediction works ({answer['model']}). Open {address} — Ctrl-C stops everything.\n", flush=True
-                )
-                return
-            problem = answer["error"]["message"]
-        except (OSError, http.client.HTTPException, json.JSONDecodeError) as error:
-            problem = str(error)
-        time.sleep(_PAUSE_SECONDS)
-    print(f"No prediction worked within {_DEADLINE_SECONDS:g} s at {address}: {problem}", flush=True)
+    # The gateway is on this machine, so a proxy of the environment must not be asked.
+    with httpx.Client(base_url=address, timeout=10, trust_env=False) as client:
+        while time.monotonic() < deadline:
+            try:
+                ready = client.get("/health/ready")
+                answer = client.post("/predict", files=files) if ready.is_success else ready
+                if answer.is_success or answer.status_code == httpx.codes.UNAUTHORIZED:
+                    model = ready.json()["model"]
+                    print(f"\nReady ({model}). Open {address} in a browser; Ctrl-C stops the server.\n", flush=True)
+                    return
+                problem = answer.json()["error"]["message"]
+            except (httpx.HTTPError, ValueError) as error:
+                problem = str(error)
+            time.sleep(_PAUSE_SECONDS)
+    print(f"Not ready after {_DEADLINE_SECONDS:g} s: {address} answers no prediction ({problem})", flush=True)
 
 
 def _noise_clip() -> bytes:
@@ -54,11 +55,3 @@ def _noise_clip() -> bytes:
         file.setparams((1, 2, SAMPLE_RATE, 0, "NONE", ""))
         file.writeframes(samples.tobytes())
     return buffer.getvalue()
-
-
-def _multipart(clip: bytes) -> bytes:
-    head = (
-        f'--{_BOUNDARY}\r\nContent-Disposition: form-data; name="file"; filename="noise.wav"\r\n'
-        "Content-Type: audio/wav\r\n\r\n"
-    )
-    return head.encode() + clip + f"\r\n--{_BOUNDARY}--\r\n".encode()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.settings import Settings
+from stack.settings import StackSettings
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("*_server/*.md")])
@@ -34,9 +34,9 @@ def test_every_python_module_that_is_run_exists(document: Path) -> None:
     assert [module for module in modules if importlib.util.find_spec(module) is None] == []
 
 
-def test_ports_and_variables_of_the_readme_are_those_of_the_settings() -> None:
+def test_ports_and_variables_of_the_readme_are_those_of_settings_and_compose() -> None:
     rows = re.findall(r"^\| (\d+) \| `EMO_(\w+)` \|", (ROOT / "README.md").read_text(), re.MULTILINE)
-    assert len(rows) == 6
-    assert {name.lower(): int(port) for port, name in rows} == {
-        name.lower(): Settings.model_fields[name.lower()].default for _, name in rows
-    }
+    compose = re.findall(r"127\.0\.0\.1:\$\{EMO_(\w+):-(\d+)\}", (ROOT / "docker-compose.yml").read_text())
+    ports = {name.upper(): str(field.default) for name, field in StackSettings.model_fields.items() if "port" in name}
+    assert dict(compose)["PORT"] == ports["PORT"]
+    assert {name: port for port, name in rows} == ports | dict(compose)

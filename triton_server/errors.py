@@ -18,9 +18,22 @@ class TritonUnavailableError(TritonServerError):
 
 
 class PortInUseError(TritonServerError):
-    """Something else listens on a port that Triton was to use."""
+    """Another program listens on a port that Triton needs.
+
+    Attributes:
+        option: The option of `python -m triton_server` that chooses the port.
+    """
 
     code = "port_in_use"
+
+    def __init__(self, host: str, port: int, option: str) -> None:
+        self._where = f"Port {port} on {host}"
+        self.option = option
+        super().__init__(self.describe(option))
+
+    def describe(self, option: str) -> str:
+        """The sentence for users of a program that names the option otherwise."""
+        return f"{self._where} is already in use; choose another one with {option}."
 
 
 class ModelRepositoryError(TritonServerError):

@@ -33,7 +33,5 @@ def check_ports(options: LauncherOptions) -> None:
                 listener.listen()
             except OSError as error:
                 if error.errno == errno.EADDRINUSE:
-                    raise PortInUseError(
-                        f"Port {port} on {options.host} is already in use; choose another one with {option}."
-                    ) from error
+                    raise PortInUseError(options.host, port, option) from error
                 raise TritonServerError(f"Triton cannot listen on {options.host}:{port}: {error.strerror}.") from error

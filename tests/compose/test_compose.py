@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
+from gateway.environment import variable_of
 from gateway.settings import Settings
 from tests.support.tools import tool
 
@@ -21,11 +22,11 @@ KEY = "me:" + "0" * 64
 each_set = pytest.mark.parametrize("files", [GPU[:1], GPU, PUBLIC], ids=lambda files: files[-1])
 
 
-def compose(files: tuple[str, ...], **variables: str) -> subprocess.CompletedProcess[str]:
+def compose(files: tuple[str, ...], folder: Path = ROOT, /, **variables: str) -> subprocess.CompletedProcess[str]:
     """`docker-compose config` with every profile; it needs no engine."""
     arguments = [part for file in files for part in ("--file", str(ROOT / file))]
     return subprocess.run(
-        [tool("docker-compose"), *arguments, "--profile", "*", "config"],
+        [tool("docker-compose"), *arguments, "--project-directory", folder, "--profile", "*", "config"],
         env={"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/")} | variables,
         capture_output=True,
         text=True,
@@ -33,11 +34,18 @@ def compose(files: tuple[str, ...], **variables: str) -> subprocess.CompletedPro
     )
 
 
-def services_of(files: tuple[str, ...]) -> dict[str, Any]:
-    done = compose(files, EMO_API_KEYS=KEY)
+def services_of(files: tuple[str, ...], folder: Path = ROOT, /, **variables: str) -> dict[str, Any]:
+    done = compose(files, folder, **({"EMO_API_KEYS": KEY} | variables))
     assert done.returncode == 0, done.stderr
     services: dict[str, Any] = yaml.safe_load(done.stdout)["services"]
     return services
+
+
+def settings_of(files: tuple[str, ...], **variables: str) -> Settings:
+    environment = services_of(files, **variables)["gateway"]["environment"]
+    given = {name.removeprefix("EMO_").lower(): value for name, value in environment.items() if value is not None}
+    assert given.keys() <= Settings.model_fields.keys()
+    return Settings(**given)
 
 
 @each_set
@@ -52,20 +60,23 @@ def test_everything_is_published_on_loopback_only(files: tuple[str, ...]) -> Non
     assert {port.get("host_ip") for port in ports} == {"127.0.0.1"}
 
 
-def test_the_ports_are_those_of_the_settings() -> None:
-    fields, services = Settings.model_fields, services_of(GPU[:1])
-    published = {name: int(services[name]["ports"][0]["published"]) for name in ("gateway", "recorder", "llm")}
-    assert published == {
-        "gateway": fields["port"].default,
-        "recorder": fields["recorder_port"].default,
-        "llm": fields["llm_port"].default,
-    }
+def test_the_gateway_listens_on_the_port_that_is_published() -> None:
+    gateway = services_of(GPU[:1], EMO_PORT="9000")["gateway"]
+    [port] = gateway["ports"]
+    assert (port["published"], str(port["target"])) == ("9000", gateway["environment"]["EMO_PORT"])
+
+
+def test_pages_of_the_recorder_may_call_the_gateway_on_whatever_port_it_is() -> None:
+    defaults = Settings.model_fields["cors_origins"].default
+    assert settings_of(GPU[:1]).cors_origins == defaults
+    moved = settings_of(GPU[:1], EMO_RECORDER_PORT="9080")
+    assert moved.cors_origins == [origin.replace("8080", "9080") for origin in defaults]
 
 
 def test_callers_from_outside_need_a_key() -> None:
     refused = compose(PUBLIC)
     assert refused.returncode != 0
-    assert "gateway.keys" in refused.stderr
+    assert "gateway.auth.keys" in refused.stderr
     services = services_of(PUBLIC)
     assert "ports" not in services["gateway"]
     assert services["gateway"]["environment"]["EMO_ALLOW_ANONYMOUS"] == "0"
@@ -98,11 +109,23 @@ def test_who_is_waited_for_has_a_health_check(files: tuple[str, ...]) -> None:
 
 @each_set
 def test_the_gateway_understands_its_settings(files: tuple[str, ...]) -> None:
-    environment = services_of(files)["gateway"]["environment"]
-    given = {name.removeprefix("EMO_").lower(): value for name, value in environment.items()}
-    assert given.keys() <= Settings.model_fields.keys()
-    settings = Settings(**{name: value for name, value in given.items() if name != "api_keys"})
-    assert settings.model == ("emotion_fp32" if files == GPU else "emotion_int8")
+    assert settings_of(files).model == ("emotion_fp32" if files == GPU else "emotion_int8")
+
+
+def test_every_setting_of_the_shell_reaches_the_gateway() -> None:
+    fixed = {"EMO_HOST", "EMO_PORT", "EMO_TRITON_HOST", "EMO_TRITON_GRPC_PORT"}
+    # What the image is made for: it holds the models' folder, no page and no ONNX Runtime.
+    fixed |= {"EMO_MODEL_REPOSITORY", "EMO_FRONTEND_FOLDER", "EMO_PREDICTOR"}
+    values = {name: f"value of {name}" for name in map(variable_of, Settings.model_fields) if name not in fixed}
+    environment = services_of(GPU[:1], **values)["gateway"]["environment"]
+    assert {name: environment.get(name) for name in values} == values
+
+
+def test_every_variable_of_the_env_file_reaches_the_gateway_which_rejects_misspelt_ones(tmp_path: Path) -> None:
+    misspelt = variable_of("prot")
+    (tmp_path / ".env").write_text(f"{misspelt}=1\nEMO_PORT=9000\n")
+    environment = services_of(GPU[:1], tmp_path)["gateway"]["environment"]
+    assert (environment[misspelt], environment["EMO_PORT"]) == ("1", "8000")
 
 
 @pytest.mark.parametrize("files", [GPU[:1], GPU], ids=lambda files: files[-1])

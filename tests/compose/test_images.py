@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from gateway.middleware import SECURITY_HEADERS
+from gateway.http.middleware import SECURITY_HEADERS
 from gateway.settings import Settings
 from tests.support.nginx import TEMPLATE, serving_recorder
 from tests.support.tools import tool

@@ -62,7 +62,7 @@ class RealStack:
 def real() -> Iterator[RealStack]:
     skip_without_triton()
     with fake_llm() as companion, stack(EMO_LLM_URL=companion.url) as running:
-        running.wait_for("A prediction works (emotion_int8)")
+        running.wait_for("Ready (emotion_int8)")
         yield RealStack(running.address, companion)
 
 

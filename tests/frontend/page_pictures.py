@@ -34,7 +34,7 @@ def main() -> int:
     patience = {"EMO_REQUEST_DEADLINE": "60", "EMO_INFERENCE_TIMEOUT": "30", "EMO_DECODE_TIMEOUT": "30"}
     with tempfile.TemporaryDirectory() as name, sync_playwright() as playwright, stack(**patience) as running:
         folder = Path(name)
-        running.wait_for("A prediction works")
+        running.wait_for("Ready (")
         camera = make_fake_camera(folder, drawn=True)
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", *camera.arguments])
         context = browser.new_context(viewport={"width": 1040, "height": 800}, permissions=["camera", "microphone"])

@@ -70,7 +70,7 @@ def test_example_works(gateway: httpx.Client, folder: Path, language: str, code:
     done = subprocess.run(
         command(language, code),
         cwd=folder,
-        env=os.environ | {"EMO_KEY": "none is asked for"},
+        env=os.environ | {"EMO_API_KEY": "none is asked for"},
         capture_output=True,
         text=True,
         timeout=60,

@@ -11,10 +11,10 @@ import pytest
 from pydantic import SecretStr, ValidationError
 
 from avemotion.preprocessing.contract import LABELS
-from gateway.deadline import Deadline
-from gateway.explanation import LONGEST_EXPLANATION, Explainer, UnusableExplanationError, checked
-from gateway.metrics import Metrics
+from gateway.deadlines import Deadline
+from gateway.predict.explanation import LONGEST_EXPLANATION, Explainer, UnusableExplanationError, checked
 from gateway.settings import Settings
+from gateway.telemetry import Metrics
 from tests.gateway.fake_llm import FakeLlm, fake_llm
 from tests.gateway.running import running_gateway, settings_for_tests
 from tests.gateway.test_metrics import samples, value
@@ -136,8 +136,9 @@ def test_address_that_is_none_is_refused(url: str) -> None:
         Settings(llm_url=url)
 
 
-def test_empty_address_means_no_companion() -> None:
-    assert Settings(llm_url="").llm_url is None
+def test_empty_address_means_no_companion(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EMO_LLM_URL", "")
+    assert Settings().llm_url is None
 
 
 def test_answer_of_the_gateway_is_the_same_with_and_without_an_explanation(llm: FakeLlm, clip: bytes) -> None:

@@ -15,9 +15,9 @@ import pytest
 
 from avemotion.preprocessing.contract import INPUTS, OUTPUTS, PRESENT
 from avemotion.preprocessing.errors import ContractMismatchError, ModelFileError
-from gateway.deadline import Deadline
+from gateway.deadlines import Deadline
 from gateway.errors import ModelNotFoundError, ModelUnavailableError
-from gateway.predictors import (
+from gateway.predict import (
     DEFAULT_CHOICE,
     ModelChoice,
     ModelDescription,
@@ -26,9 +26,9 @@ from gateway.predictors import (
     ServableModel,
     make_predictor,
 )
-from gateway.predictors.base import prediction_of, random_tensors
-from gateway.predictors.in_process import InProcessPredictor
-from gateway.predictors.triton import TritonPredictor
+from gateway.predict.in_process import InProcessPredictor
+from gateway.predict.predictor import prediction_of, random_tensors
+from gateway.predict.triton import TritonPredictor
 from gateway.settings import Settings
 from tests.gateway.models import MODEL, other_contract, write_model
 from tests.support.triton import free_ports, serving

@@ -49,19 +49,19 @@ def test_port_in_use_is_one_sentence() -> None:
         port = listener.getsockname()[1]
         code, output = refused_start("--port", str(port), EMO_MOCK="1")
     assert code == 1
-    assert_one_sentence(output, f"Port {port}", "in use", "EMO_PORT")
+    assert_one_sentence(output, f"Port {port}", "in use", "--port", "EMO_PORT")
 
 
 def test_address_of_another_machine_is_one_sentence() -> None:
     code, output = refused_start("--host", "192.0.2.1", "--port", "0", EMO_MOCK="1")
     assert code == 1
-    assert_one_sentence(output, "cannot listen on 192.0.2.1")
+    assert_one_sentence(output, "Cannot listen on 192.0.2.1")
 
 
 def test_wrong_setting_is_one_sentence() -> None:
     code, output = refused_start("--port", "0", EMO_DECODE_WORKERS="none")
     assert code == 1
-    assert_one_sentence(output, "decode_workers", "integer")
+    assert_one_sentence(output, "--decode-workers (EMO_DECODE_WORKERS)", "integer")
 
 
 def test_model_for_other_tensors_is_one_sentence(tmp_path: Path) -> None:

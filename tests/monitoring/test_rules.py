@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
-from gateway.decode_worker import perform
+from gateway.decode.worker import run_task
 from gateway.services import make_services
 from gateway.settings import Settings
 from tests.k8s.rendering import of_kind, rendered
@@ -57,7 +57,7 @@ def metrics_of(query: str) -> set[str]:
 @pytest.fixture(scope="module")
 def exposed(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
     """Samples of a gateway and of a real Triton that have each answered something, and what the rules record."""
-    services = make_services(Settings(mock=True), perform)
+    services = make_services(Settings(mock=True), run_task)
     services.metrics.count_request(method="POST", route="/predict", status=503, code="model_unavailable")
 
     async def observe() -> None:

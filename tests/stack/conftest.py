@@ -14,5 +14,5 @@ from tests.support.triton import skip_without_triton
 def running() -> Iterator[Stack]:
     skip_without_triton()
     with stack() as started:
-        started.wait_for("A prediction works (emotion_int8)")
+        started.wait_for("Ready (emotion_int8)")
         yield started

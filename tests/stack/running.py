@@ -47,7 +47,7 @@ class Stack:
 
 
 @contextmanager
-def stack(**variables: str) -> Iterator[Stack]:
+def stack(*options: str, **variables: str) -> Iterator[Stack]:
     port, grpc, metrics, http = free_ports(4)
     ports = {
         "EMO_PORT": str(port),
@@ -56,7 +56,7 @@ def stack(**variables: str) -> Iterator[Stack]:
         "EMO_TRITON_HTTP_PORT": str(http),
     }
     process = subprocess.Popen(
-        [sys.executable, "-m", "stack"],
+        [sys.executable, "-m", "stack", *options],
         env=environment(**(ports | variables)),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

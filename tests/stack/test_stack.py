@@ -10,11 +10,12 @@ import httpx
 import psutil
 import pytest
 
+from gateway.environment import variable_of
 from tests.gateway.running import PATIENCE, wait_until
 from tests.stack.running import START, Stack, predict, stack
 from tests.support.clips import synthetic_clip
 from tests.support.data import data_path
-from tests.support.triton import skip_without_triton
+from tests.support.triton import free_ports, skip_without_triton
 
 
 @pytest.mark.parametrize("emotion", ["disgust", "neutral"])
@@ -49,7 +50,7 @@ def test_recordings_without_sound_or_video_say_what_is_missing(
 def test_ctrl_c_ends_everything_quietly() -> None:
     skip_without_triton()
     with stack() as started:
-        started.wait_for("A prediction works")
+        started.wait_for("Ready (")
         family = psutil.Process(started.process.pid).children(recursive=True)
         assert any("tritonserver" in child.name() for child in family)
         assert started.interrupt() == 0
@@ -71,29 +72,47 @@ def test_ctrl_c_during_start_ends_everything_quietly() -> None:
 
 def test_where_triton_cannot_run_the_gateway_computes_itself_and_says_so(tmp_path: Path) -> None:
     with stack(EMO_TRITON_ENVIRONMENT=str(tmp_path / "no environment")) as started:
-        started.wait_for("A prediction works (emotion_int8)")
-        assert "The gateway computes in its own process instead." in started.output
+        started.wait_for("Ready (emotion_int8)")
+        assert "The gateway runs the model in its own process instead." in started.output
         assert predict(started.address, synthetic_clip()).status_code == 200
         assert started.interrupt() == 0
 
 
-@pytest.mark.parametrize("variable", ["EMO_PORT", "EMO_TRITON_GRPC_PORT"])
-def test_a_port_in_use_is_one_clear_sentence(variable: str) -> None:
-    if variable != "EMO_PORT":
+@pytest.mark.parametrize("option", ["--port", "--triton-grpc-port"])
+def test_the_message_of_a_port_in_use_names_an_option_that_chooses_another(option: str) -> None:
+    if option != "--port":
         skip_without_triton()
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
-        with stack(**{variable: port}) as refused:
+        with stack(option, port) as refused:
             assert refused.process.wait(START) == 1
-    assert f"Port {port} on 127.0.0.1 is" in refused.output
-    assert variable in refused.output
+    message = refused.output.splitlines()[-1]
+    assert message.startswith(f"Port {port} on 127.0.0.1 is already in use; choose another one with {option}")
     assert "Traceback" not in refused.output
 
 
-def test_a_setting_that_cannot_be_used_is_named() -> None:
-    with stack(EMO_PORT="ninety") as refused:
+def test_a_misspelt_variable_and_an_invalid_value_are_named() -> None:
+    with stack(EMO_PORT="ninety", **{variable_of("triton_gprc_port"): "8001"}) as refused:
         assert refused.process.wait(START) == 1
-    assert refused.output.startswith("The settings cannot be used: port:")
+    misspelt, invalid = refused.output.splitlines()
+    assert misspelt.endswith("did you mean EMO_TRITON_GRPC_PORT?")
+    assert invalid.startswith("Invalid value 'ninety' for --port (EMO_PORT): ")
+
+
+def test_help_explains_the_options_of_gateway_and_triton() -> None:
+    with stack("--help") as explained:
+        assert explained.process.wait(START) == 0
+    assert explained.output.startswith("usage: python -m stack ")
+    for option in ("--port", "--triton-grpc-port", "--triton-metrics-port", "--triton-environment"):
+        assert f"\n  {option} " in explained.output
+
+
+def test_options_override_variables_and_a_server_with_keys_becomes_ready() -> None:
+    [port] = free_ports(1)
+    with stack("--mock", "--port", str(port), EMO_API_KEYS="me:" + "0" * 64) as started:
+        started.wait_for(f"Ready (mock). Open http://127.0.0.1:{port} ")
+        assert predict(f"http://127.0.0.1:{port}", synthetic_clip()).status_code == 401
+        assert started.interrupt() == 0
 
 
 def test_logs_are_json_without_file_names(running: Stack) -> None:
