@@ -1,6 +1,6 @@
 @echo off
-rem Starts everything in containers and opens the page. USE_GPU=1 takes NVIDIA's Triton, EMO_MOCK=1 no model at all, and
-rem CHECKPOINT_PATH=FILE exports a checkpoint first. Further arguments go to "docker compose up".
+rem Starts everything in containers and opens the page. USE_GPU=1 uses NVIDIA's Triton, EMO_MOCK=1 returns made-up numbers
+rem without a model, and CHECKPOINT_PATH=FILE exports a checkpoint first. Arguments are passed on to "docker compose up".
 setlocal
 cd /d "%~dp0"
 
@@ -9,7 +9,7 @@ if "%USE_GPU%"=="1" set FILES=%FILES% --file docker-compose.gpu.yml
 
 if not defined CHECKPOINT_PATH goto start
 if not exist "%CHECKPOINT_PATH%" (
-    echo There is no checkpoint '%CHECKPOINT_PATH%'. 1>&2
+    echo Checkpoint '%CHECKPOINT_PATH%' not found. 1>&2
     exit /b 1
 )
 for %%F in ("%CHECKPOINT_PATH%") do set CHECKPOINT_PATH=%%~fF
@@ -21,7 +21,6 @@ if "%EMO_MOCK%"=="1" (
 ) else (
     docker compose %FILES% up --build --detach --wait %* || exit /b 1
 )
-set PAGE=http://localhost:8080
-if defined EMO_RECORDER_PORT set PAGE=http://localhost:%EMO_RECORDER_PORT%
-echo The recorder is at %PAGE%; "docker compose down" stops everything.
+for /f "delims=" %%A in ('docker compose %FILES% port recorder 8080') do set PAGE=http://%%A
+echo Open %PAGE% in a browser; "docker compose down" stops everything.
 start "" %PAGE%

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Starts everything in containers and opens the page. USE_GPU=1 takes NVIDIA's Triton, EMO_MOCK=1 no model at all, and
-# CHECKPOINT_PATH=FILE exports a checkpoint first. Further arguments go to `docker compose up`.
+# Starts everything in containers and opens the page. USE_GPU=1 uses NVIDIA's Triton, EMO_MOCK=1 returns made-up numbers
+# without a model, and CHECKPOINT_PATH=FILE exports a checkpoint first. Arguments are passed on to `docker compose up`.
 set -eu
 cd "$(dirname "$0")"
 
@@ -10,11 +10,11 @@ if [ "${USE_GPU:-0}" = 1 ]; then
 fi
 
 if [ -n "${CHECKPOINT_PATH:-}" ]; then
-	# Compose takes a name without a slash for a volume.
+	# Compose would read a name without a slash as a volume.
 	case "$CHECKPOINT_PATH" in /* | ./* | ../*) ;; *) CHECKPOINT_PATH="./$CHECKPOINT_PATH" ;; esac
 	export CHECKPOINT_PATH
 	if [ ! -f "$CHECKPOINT_PATH" ]; then
-		echo "There is no checkpoint '$CHECKPOINT_PATH'." >&2
+		echo "Checkpoint '$CHECKPOINT_PATH' not found." >&2
 		exit 1
 	fi
 	# shellcheck disable=SC2086
@@ -29,8 +29,9 @@ else
 	docker compose $files up --build --detach --wait "$@"
 fi
 
-page=http://localhost:${EMO_RECORDER_PORT:-8080}
-echo "The recorder is at $page; 'docker compose down' stops everything."
+# shellcheck disable=SC2086
+page=http://$(docker compose $files port recorder 8080)
+echo "Open $page in a browser; 'docker compose down' stops everything."
 for open in xdg-open open; do
 	if command -v "$open" >/dev/null; then
 		"$open" "$page" >/dev/null 2>&1 || true

@@ -1,1 +1,1 @@
-"""The real Triton Inference Server without a GPU or a container registry: environment, backend, launcher."""
+"""Runs the real Triton Inference Server without a GPU or a container registry."""

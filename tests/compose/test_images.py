@@ -61,9 +61,11 @@ def test_no_torch_in_what_the_gateway_installs() -> None:
 def test_start_sh_starts_what_is_asked_for(variables: dict[str, str], tmp_path: Path) -> None:
     done, calls = _start(tmp_path, **variables)
     assert done.returncode == 0, done.stderr
-    (call,) = calls
-    assert ("docker-compose.gpu.yml" in call) == ("USE_GPU" in variables)
-    assert call.endswith("--no-deps gateway recorder") == ("EMO_MOCK" in variables)
+    started, asked = calls
+    assert all(("docker-compose.gpu.yml" in call) == ("USE_GPU" in variables) for call in calls)
+    assert started.endswith("--no-deps gateway recorder") == ("EMO_MOCK" in variables)
+    assert asked.endswith("port recorder 8080")
+    assert "Open http://127.0.0.1:9080 in a browser" in done.stdout
 
 
 def test_start_sh_exports_a_checkpoint_first(tmp_path: Path) -> None:
@@ -71,7 +73,7 @@ def test_start_sh_exports_a_checkpoint_first(tmp_path: Path) -> None:
     checkpoint.touch()
     done, calls = _start(tmp_path, CHECKPOINT_PATH=str(checkpoint))
     assert done.returncode == 0, done.stderr
-    assert [call.split()[-1] for call in calls] == ["export", "--wait"]
+    assert [call.split()[-1] for call in calls[:2]] == ["export", "--wait"]
 
 
 def test_start_sh_names_a_checkpoint_that_is_not_there(tmp_path: Path) -> None:
@@ -82,10 +84,10 @@ def test_start_sh_names_a_checkpoint_that_is_not_there(tmp_path: Path) -> None:
 
 
 def _start(folder: Path, **variables: str) -> tuple[subprocess.CompletedProcess[str], list[str]]:
-    """Run start.sh with a `docker` that only writes down how it was called; returns its calls, too."""
+    """Run start.sh with a `docker` that logs how it is called and names one port; returns its calls, too."""
     programs, log = folder / "programs", folder / "calls"
     programs.mkdir()
-    for name, text in (("docker", f'echo "$*" >> "{log}"'), ("xdg-open", "true")):
+    for name, text in (("docker", f'echo "$*" >> "{log}"; echo 127.0.0.1:9080'), ("xdg-open", "true")):
         (programs / name).write_text(f"#!/bin/sh\n{text}\n")
         (programs / name).chmod(0o755)
     environment = {"PATH": f"{programs}{os.pathsep}{os.environ['PATH']}"} | variables

@@ -1,1 +1,1 @@
-"""Our Python-based Triton backend `onnxruntime`, which runs inside Triton's Python stub."""
+"""The Python-based Triton backend `onnxruntime`, which runs inside Triton's Python stub."""
