@@ -82,7 +82,7 @@ class Outcome:
 
     def summary(self) -> dict[str, float]:
         """The figures that are reported: answers per second, times in milliseconds, CPU per answer, failures."""
-        times = self.milliseconds() or [float("nan")]
+        times = self.milliseconds() or [float("inf")]
         answers = max(1, len(self.responses) + self.uncounted)
         return {
             "per_second": len(self.responses) / self.seconds,

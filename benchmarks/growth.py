@@ -22,7 +22,7 @@ _CLIENTS: Final = (1, 2, 4, 8, 16, 32)
 _FIGURES: Final = {"per_second": "per s", "p50_ms": "p50 ms", "failed": "answers 429"}
 _LENGTHS: Final = (1, 3, 10, 30, 60)
 _WORKERS: Final = (1, 2, 3, 4)
-_STRETCH: Final = 1000
+_STRETCH: Final = 500
 """Answers between two looks at the memory."""
 
 
@@ -97,10 +97,11 @@ def measure_memory(answers: int) -> Section:
         answers: Number of requests.
     """
     small = upload(synthetic_clip(1.0, "webm", "libvpx", "libopus", seed=0, width=160, height=120))
+    payloads = [small, payload(SAMPLED)]
     megabytes, failed = {}, 0.0
     with running(ours("memory"), payload(RECORDING), log=_LOG) as server:
         for done in range(_STRETCH, answers + 1, _STRETCH):
-            load = drive(server.address, [small, payload(SAMPLED)], clients=4, requests=_STRETCH)
+            load = drive(server.address, payloads, clients=4, requests=_STRETCH)
             failed += load.summary()["failed"]
             megabytes[str(done)] = memory_bytes(server.pid) / 1e6
     return section(

@@ -63,7 +63,8 @@ def paired(mine: Sequence[Row], theirs: Sequence[Row], key: str) -> tuple[float,
 
     The interval is that of order statistics (sign test), which assumes nothing about the noise and needs six rounds.
     """
-    ratios = sorted(one[key] / (other[key] or math.nan) for one, other in zip(mine, theirs, strict=True))
+    pairs = [(one[key], other[key]) for one, other in zip(mine, theirs, strict=True)]
+    ratios = sorted(one / other if other else math.inf for one, other in pairs)
     count = len(ratios)
     tail, rank = 0.0, 0  # probability that at most `rank` - 1 ratios lie below the true median
     while (tail := tail + math.comb(count, rank) / 2**count) <= 0.025:
