@@ -35,18 +35,17 @@ def measure_load(seconds: float, requests: int) -> Section:
     """
     probe = payload(RECORDING)
     clients: list[Any] = []
-    lengths: list[Any] = []
+    lengths: list[Any] = [["predict: p50 ms"], ["predict/timeline: p50 ms"]]
     workers = []
     with running(ours("growth"), probe, log=_LOG) as server:
         for name in (RECORDING, SAMPLED):
             loads = [_load(server, payload(name), count, seconds) for count in _CLIENTS]
             clients += [(f"{name}: {what}", *(load[key] for load in loads)) for key, what in _FIGURES.items()]
-        for path in ("predict", "predict/timeline"):
-            lengths.append([f"{path}: p50 ms"])
-            for length in _LENGTHS:
-                request = upload(synthetic_clip(length, "webm", "libvpx", "libopus", seed=0), f"/{path}")
-                load = drive(server.address, [request], clients=1, requests=requests)
-                lengths[-1].append(load.summary()["p50_ms"])
+        for length in _LENGTHS:
+            data = synthetic_clip(length, "webm", "libvpx", "libopus", seed=0)
+            for row, path in zip(lengths, ("/predict", "/predict/timeline"), strict=True):
+                load = drive(server.address, [upload(data, path)], clients=1, requests=requests)
+                row.append(load.summary()["p50_ms"])
     for count in _WORKERS:
         with running(ours("growth", decode_workers=str(count)), probe, log=_LOG) as server:
             workers.append(_load(server, probe, CLIENTS, seconds)["per_second"])
