@@ -44,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--effort",
         choices=get_args(Effort),
         default="full",
-        help="trial: shows that everything works, publishes nothing; short: about 45 minutes; full: about 90",
+        help="trial: shows that everything works, publishes nothing; short: about 40 minutes; full: about an hour",
     )
     options = parser.parse_args(words)
     if unknown := set(options.pieces) - {*PIECES, "report"}:

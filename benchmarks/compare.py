@@ -14,7 +14,7 @@ from typing import Final
 
 from benchmarks.results import FOLDER, describe
 from benchmarks.turns import Rounds, by_turns, medians, paired, server_turns, suspended_servers
-from benchmarks.workloads import ORIGINAL, RECORDING, payload
+from benchmarks.workloads import FILES, ORIGINAL, RECORDING, payload
 from loadtest.servers import ROOT, ours
 
 THIS: Final = "this"
@@ -29,17 +29,21 @@ _FIGURES: Final = {
 
 def main(arguments: Sequence[str]) -> int:
     """Run the command; returns the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks compare", description=__doc__.split("\n\n")[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks compare",
+        description="Compare the speed of this checkout's gateway and another's, by turns.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
     parser.add_argument("--against", type=Path, required=True, metavar="CHECKOUT", help="root of the other checkout")
-    parser.add_argument("--clips", default=f"{RECORDING},{ORIGINAL}", help="clips, separated by commas")
-    parser.add_argument("--rounds", type=int, default=20, help="rounds (an interval needs at least 6)")
+    parser.add_argument("--clips", nargs="+", choices=FILES, default=[RECORDING, ORIGINAL], help="clips to send")
+    parser.add_argument("--rounds", type=int, default=20, help="rounds; an interval needs at least 6")
     parser.add_argument("--seconds", type=float, default=6.0, help="length of a saturated measurement")
     parser.add_argument("--requests", type=int, default=12, help="requests of a measurement with one client")
     options = parser.parse_args(arguments)
     other = options.against.resolve()
     if not (other / "stack" / "__main__.py").is_file():
         parser.error(f"{other} is not a checkout of this project: it has no stack/__main__.py")
-    rounds = measure(other, options.clips.split(","), options.rounds, options.seconds, options.requests)
+    rounds = measure(other, options.clips, options.rounds, options.seconds, options.requests)
     print(table(rounds))
     path = FOLDER / "compare.json"
     commits = {THIS: describe(ROOT)["commit"], OTHER: describe(other)["commit"]}

@@ -23,8 +23,8 @@ MEANINGS: Final = {
 FILES: Final = {
     RECORDING: "chrome_a01_disgust_vp8.webm",
     ORIGINAL: "01-01-01-01-01-01-01.mp4",
-    "recording, VP9": "chrome_a01_disgust_vp9.webm",
-    "recording, H.264": "chrome_a01_disgust_avc1.mp4",
+    "recording-vp9": "chrome_a01_disgust_vp9.webm",
+    "recording-h264": "chrome_a01_disgust_avc1.mp4",
 }
 """File names below `$EMO_DATA/clips`."""
 
