@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import platform
 import subprocess
@@ -64,8 +65,13 @@ def table(head: Sequence[str], rows: Sequence[Sequence[Any]], *, on_page: bool =
         rows: The cells.
         on_page: Whether the page shows it, too.
     """
-    rounded = [[float(f"{cell:.4g}") if isinstance(cell, float) else cell for cell in row] for row in rows]
-    return {"head": list(head), "rows": rounded, "on_page": on_page}
+    return {"head": list(head), "rows": [[_rounded(cell) for cell in row] for row in rows], "on_page": on_page}
+
+
+def _rounded(cell: Any) -> Any:  # noqa: ANN401 (JSON)
+    if isinstance(cell, float):
+        return float(f"{cell:.4g}") if math.isfinite(cell) else None  # no answer came; JSON knows no infinity
+    return cell
 
 
 def save(path: Path, piece: str, found: Section, command: str) -> Path:
@@ -105,10 +111,10 @@ def _markdown(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
 
 
 def short(value: Any) -> str:  # noqa: ANN401 (JSON)
-    """A figure with three significant digits; a dash for None."""
-    if isinstance(value, float):
+    """A figure with three significant digits; a dash if there is none."""
+    if isinstance(value, float) and math.isfinite(value):
         return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
-    return "–" if value is None else str(value)
+    return "–" if value is None or isinstance(value, float) else str(value)
 
 
 def describe(checkout: Path = ROOT) -> dict[str, str]:

@@ -16,10 +16,10 @@ def test_figures_are_kept_rounded_with_machine_and_command(tmp_path: Path) -> No
     path = tmp_path / "docs" / "performance.json"
     save(path, "overhead", section("Old", "", table(["x"], [[1.0]])), "old command")
     save(path, "memory", section("Memory", "", table(["x"], [[2.0]])), "another command")
-    save(path, "overhead", section("New", "", table(["x"], [[1.23456, None, "text", 7]])), "new command")
+    save(path, "overhead", section("New", "", table(["x"], [[1.23456, None, "text", 7, float("inf")]])), "new command")
     kept = json.loads(path.read_text())
     assert list(kept) == ["overhead", "memory"]
-    assert kept["overhead"]["tables"][0]["rows"] == [[1.235, None, "text", 7]]
+    assert kept["overhead"]["tables"][0]["rows"] == [[1.235, None, "text", 7, None]]
     assert kept["overhead"]["command"] == "new command"
     assert kept["overhead"]["machine"]["processor"] == results.describe()["processor"]
 
