@@ -55,12 +55,12 @@ fuzz-api: .venv/.development  ## Ask a running gateway what its OpenAPI descript
 loadtest: .venv/.development $(TRITON_ENVIRONMENT)  ## Load Triton and the gateway for two minutes; docs/LOADTEST.md
 	.venv/bin/python -m loadtest --shape step --seconds 120 $(ARGS)
 
-bench: .venv/.development $(TRITON_ENVIRONMENT) peers  ## Measure everything in about an hour (ARGS="--effort short": 40 minutes); writes docs/PERFORMANCE.md
+bench: .venv/.development $(TRITON_ENVIRONMENT) peers  ## Measure everything (ARGS="--effort short" for less) and write docs/PERFORMANCE.md
 	.venv/bin/python -m benchmarks $(ARGS)
 
-PEERS = plain litserve bentoml
+PEERS = plain litserve bentoml decord
 .PHONY: peers
-peers: $(PEERS:%=.venv-peer-%/.installed)  ## Install the servers that benchmarks compare with, each in its environment
+peers: $(PEERS:%=.venv-peer-%/.installed)  ## Install what benchmarks compare with, each in its environment
 
 .venv-peer-%/.installed: benchmarks/peers/requirements/%.txt
 	$(PYTHON) -m venv .venv-peer-$*
@@ -70,8 +70,8 @@ peers: $(PEERS:%=.venv-peer-%/.installed)  ## Install the servers that benchmark
 fuzz: .venv/.development  ## Send 10,000 mutated files through the decode workers
 	.venv/bin/python -m tests.fuzz $(ARGS)
 
-bench-decode: .venv/.development  ## Measure decoding on the clips below EMO_DATA against the bare codec and others
-	.venv/bin/python -m benchmarks.decode "$(EMO_DATA)/clips" $(ARGS)
+bench-decode: .venv/.development .venv-peer-decord/.installed  ## Measure the stages of a prediction, and decoding against alternatives
+	.venv/bin/python -m benchmarks decode $(ARGS)
 
 train-environment: .venv/.training  ## Install what training and exporting need
 

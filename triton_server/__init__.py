@@ -1,1 +1,1 @@
-"""Runs the real Triton Inference Server without a GPU or a container registry."""
+"""The real Triton Inference Server without a GPU or a container registry: environment, backend, launcher."""

@@ -1,4 +1,4 @@
-"""The command `python -m triton_server --model-repository DIR`: runs Triton until a signal arrives."""
+"""Command line of the launcher: `python -m triton_server --model-repository DIR`."""
 
 from __future__ import annotations
 
@@ -14,67 +14,47 @@ from triton_server.options import MODEL_CONTROL_MODES, LauncherOptions
 
 
 def parse_arguments(arguments: list[str] | None = None) -> LauncherOptions:
-    """Parse the command line.
+    """Read the command line.
 
     Args:
-        arguments: Command-line arguments; by default those of this process.
+        arguments: The arguments; by default those of this process.
     """
     default = LauncherOptions(model_repository=Path())
     parser = argparse.ArgumentParser(
         prog="python -m triton_server",
-        description="Runs Triton from its wheel and restarts it when inferences fail.",
+        description="Runs the Triton server of the wheel, restarts it when inferences stop working.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     add = parser.add_argument
-    add("--model-repository", type=Path, required=True, help="folder with one folder per model")
-    add("--model", action="append", default=[], help="model to serve; repeatable; all models if omitted")
-    add("--environment", type=Path, default=default.environment, help="virtual environment with Triton's wheel")
+    add("--model-repository", type=Path, required=True, help="folder that holds one folder per model")
+    add("--model", action="append", default=[], help="name of a model to serve, repeatable; all if left out")
+    add("--environment", type=Path, default=default.environment, help="virtual environment of Triton's wheel")
     add("--host", default=default.host, help="address to listen on")
-    add("--grpc-port", type=int, default=default.grpc_port, help="gRPC port")
-    add("--metrics-port", type=int, default=default.metrics_port, help="port of Prometheus metrics")
-    add("--http-port", type=int, default=default.http_port, help="HTTP port")
+    add("--grpc-port", type=int, default=default.grpc_port, help="port of gRPC")
+    add("--metrics-port", type=int, default=default.metrics_port, help="port of the Prometheus metrics")
+    add("--http-port", type=int, default=default.http_port, help="port of HTTP")
     add(
         "--model-control-mode",
         choices=MODEL_CONTROL_MODES,
         default=default.model_control_mode,
-        help="poll: load new model versions while serving",
+        help="poll: pick up new versions while serving",
     )
-    add(
-        "--poll-interval",
-        type=int,
-        default=default.poll_interval_seconds,
-        help="seconds between polls for new versions",
-    )
-    add(
-        "--start-timeout",
-        type=float,
-        default=default.start_timeout_seconds,
-        help="maximum seconds until all models are ready",
-    )
-    add(
-        "--exit-timeout",
-        type=int,
-        default=default.exit_timeout_seconds,
-        help="maximum seconds to finish open requests after a stop signal",
-    )
-    add("--probe-interval", type=float, default=default.probe_interval_seconds, help="seconds between health checks")
-    add(
-        "--probe-timeout",
-        type=float,
-        default=default.probe_timeout_seconds,
-        help="timeout of one test inference, in seconds",
-    )
+    add("--poll-interval", type=int, default=default.poll_interval_seconds, help="seconds between polls")
+    add("--start-timeout", type=float, default=default.start_timeout_seconds, help="seconds to get ready in")
+    add("--exit-timeout", type=int, default=default.exit_timeout_seconds, help="seconds to finish requests in")
+    add("--probe-interval", type=float, default=default.probe_interval_seconds, help="seconds between checks")
+    add("--probe-timeout", type=float, default=default.probe_timeout_seconds, help="seconds of one check")
     add(
         "--hang-timeout",
         type=float,
         default=default.hang_timeout_seconds,
-        help="seconds without a successful inference after which Triton is restarted",
+        help="seconds without one successful inference until a restart",
     )
     add(
         "--grpc-max-connection-age",
         type=int,
         default=default.connection_age_seconds,
-        help="seconds after which a connection is closed, so that clients look the host name up again; 0: never",
+        help="seconds until a connection is closed, so that clients find other servers of the same name; 0: never",
     )
     given = parser.parse_args(arguments)
     return LauncherOptions(
@@ -97,18 +77,18 @@ def parse_arguments(arguments: list[str] | None = None) -> LauncherOptions:
 
 
 def main() -> int:
-    """Run until a signal arrives; returns 0 after a stop and 1 if Triton cannot start."""
+    """Run until a signal asks to stop; 0 after a stop, 1 when Triton cannot be started."""
     options = parse_arguments()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     received: list[int] = []
     for name in ("SIGINT", "SIGTERM", "SIGHUP"):
-        # Windows lacks SIGHUP. The launcher cannot run there, but should say so.
+        # Windows, where the launcher only says that it cannot run, lacks one.
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), lambda number, _: received.append(number))
     server = TritonServer(options)
     try:
         server.start()
-        # A signal handler cannot safely wake a waiting thread, so poll.
+        # A signal handler cannot wake a waiting thread without a lock of its own, so look often.
         while not received and not server.wait(0.2):
             pass
     except EmotionError as error:

@@ -1,4 +1,4 @@
-"""Errors of the launcher, in the product's error hierarchy."""
+"""What can go wrong around the Triton server, as part of the product's error hierarchy."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ class TritonServerError(EmotionError):
 
 
 class TritonUnavailableError(TritonServerError):
-    """This machine or environment cannot run Triton. The message says what is missing."""
+    """This machine or this environment cannot run the wheel's Triton. The message says what is missing."""
 
     code = "triton_unavailable"
 
@@ -37,13 +37,13 @@ class PortInUseError(TritonServerError):
 
 
 class ModelRepositoryError(TritonServerError):
-    """The model repository or a requested model is missing or not valid."""
+    """The model repository, or a model asked for, is not there."""
 
     code = "bad_model_repository"
 
 
 class TritonStartError(TritonServerError):
-    """Triton exited or answered no inference in time. The message gives the reason."""
+    """Triton ended, or answered no inference in time, before it was ready. The message carries its reason."""
 
     code = "triton_start_failed"
 

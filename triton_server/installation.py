@@ -1,7 +1,7 @@
-"""Finds the parts of Triton's wheel and checks that they can run on this machine.
+"""Where the wheel's Triton is and what it needs to run, or the one reason why it cannot run here.
 
-The wheel is made for another launcher (pytriton's). This module therefore locates and checks each part itself: the
-server, the Python backend, the stub for the environment's Python version, and that Python's shared library.
+The wheel is made for another launcher (pytriton's), so its parts are found, checked and put together by hand:
+the server, the Python backend, the stub of the environment's Python version, and that Python's shared library.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pathlib import Path
 from triton_server.errors import TritonUnavailableError
 
 MINIMUM_GLIBC = (2, 35)
-"""From the wheel's platform tag, `manylinux_2_35_x86_64`."""
+"""Of the wheel's platform tag, `manylinux_2_35_x86_64`."""
 
 _DESCRIBE_PYTHON = """
 import importlib.util, json, sys, sysconfig
@@ -32,14 +32,14 @@ print(json.dumps({
 
 @dataclass(frozen=True)
 class TritonInstallation:
-    """The parts of a Triton that runs on this machine.
+    """The parts of a Triton that can run here.
 
     Attributes:
         server: The executable `tritonserver`.
-        python_backend: Folder with the Python backend's library and utilities.
+        python_backend: Folder of the Python backend's library and utilities.
         stub: Executable that runs Python models, for the environment's Python version.
         python: The environment's Python.
-        library_folders: Folders for the dynamic loader to search, in order.
+        library_folders: Folders that the loader needs, in order.
     """
 
     server: Path
@@ -54,14 +54,14 @@ class TritonInstallation:
         inherited = os.environ.get("LD_LIBRARY_PATH", "")
         return variables | {
             "LD_LIBRARY_PATH": os.pathsep.join(filter(None, [*map(str, self.library_folders), inherited])),
-            # The stub embeds Python and finds its environment only by looking for `python3` on the PATH.
+            # The stub embeds Python and finds its environment by looking for `python3` here, in no other way.
             "PATH": os.pathsep.join([str(self.python.parent), os.environ.get("PATH", os.defpath)]),
-            # Tensors of a batch take megabytes. By default glibc maps and unmaps each of them, and the page faults
-            # about double the transport latency.
+            # Tensors of a batch are megabytes. By default glibc maps each afresh and gives it back, and the page
+            # faults about double the latency of the transport.
             "MALLOC_MMAP_THRESHOLD_": str(256 * 2**20),
             "MALLOC_TRIM_THRESHOLD_": str(256 * 2**20),
             "MALLOC_TOP_PAD_": str(32 * 2**20),
-            # Otherwise ONNX Runtime sends usage data to its maker.
+            # Otherwise ONNX Runtime's package reports its use to its maker.
             "ORT_DISABLE_TELEMETRY": "1",
         }
 
@@ -73,14 +73,15 @@ def find_installation(environment: Path) -> TritonInstallation:
         environment: Folder of the virtual environment.
 
     Raises:
-        TritonUnavailableError: Triton cannot run; the message says why.
+        TritonUnavailableError: One sentence that says why Triton cannot run.
     """
     _check_machine()
-    # Do not resolve the symbolic link: Python recognises a virtual environment by it.
+    # Not resolved: the link inside the environment is what makes it an environment.
     python = environment.absolute() / "bin" / "python"
     if not python.exists():
         raise TritonUnavailableError(
-            f"Virtual environment '{environment}' not found; triton_server/README.md says how to install Triton."
+            f"There is no virtual environment '{environment}': Triton's wheel is installed into one of its own, "
+            "see triton_server/README.md."
         )
     described = subprocess.run([python, "-I", "-c", _DESCRIBE_PYTHON], capture_output=True, text=True, check=False)
     if described.returncode != 0:
@@ -90,7 +91,7 @@ def find_installation(environment: Path) -> TritonInstallation:
     facts = json.loads(described.stdout)
     if facts["missing"]:
         raise TritonUnavailableError(
-            f"Environment '{environment}' lacks {' and '.join(facts['missing'])}; "
+            f"Environment '{environment}' lacks {' and '.join(facts['missing'])}: "
             "install triton_server/requirements.txt into it with --no-deps."
         )
     site_packages = Path(facts["site_packages"])
@@ -100,8 +101,8 @@ def find_installation(environment: Path) -> TritonInstallation:
     if not stub.exists():
         versions = sorted((path.name for path in stubs.iterdir()), key=lambda name: int(name.split(".")[1]))
         raise TritonUnavailableError(
-            f"Environment '{environment}' has Python {facts['version']}, which Triton's wheel does not support; "
-            f"use one of {', '.join(versions)}."
+            f"Triton's wheel has no stub for Python {facts['version']} of environment '{environment}'; "
+            f"it has {', '.join(versions)}."
         )
     installation = TritonInstallation(
         server=wheel / "bin" / "tritonserver",
@@ -121,7 +122,7 @@ def find_installation(environment: Path) -> TritonInstallation:
 def _check_machine() -> None:
     system, machine = platform.system(), platform.machine()
     if system != "Linux" or machine != "x86_64":
-        raise TritonUnavailableError(f"Triton's wheel needs Linux on x86_64; this is {system} on {machine}.")
+        raise TritonUnavailableError(f"Triton's wheel is for Linux on x86_64; this is {system} on {machine}.")
     library, version = platform.libc_ver()
     if library != "glibc" or tuple(map(int, version.split(".")[:2])) < MINIMUM_GLIBC:
         minimum = ".".join(map(str, MINIMUM_GLIBC))
@@ -130,11 +131,11 @@ def _check_machine() -> None:
             f"{f'{library} {version}' if library else 'another C library'}."
         )
     if shutil.which("bash") is None:
-        raise TritonUnavailableError("Triton needs bash to start its Python stub; bash is not on the PATH.")
+        raise TritonUnavailableError("Triton starts its Python stub through bash, which is not on the PATH.")
 
 
 def _check_libraries(executable: Path, installation: TritonInstallation) -> None:
-    """Check the executable's shared libraries without running it: a stub without libpython hangs."""
+    """Ask the loader, without running the executable: a stub that lacks libpython hangs instead of failing."""
     traced = subprocess.run(
         [executable],
         env=installation.variables() | {"LD_TRACE_LOADED_OBJECTS": "1"},
@@ -145,13 +146,13 @@ def _check_libraries(executable: Path, installation: TritonInstallation) -> None
     missing = [line.split()[0] for line in traced.stdout.splitlines() if line.endswith("=> not found")]
     if missing:
         advice = (
-            "; install its package, or a Python built with --enable-shared"
+            "; install the package that holds it, or a Python built with --enable-shared"
             if missing[0].startswith("libpython")
             else ""
         )
         raise TritonUnavailableError(
-            f"Triton's {executable.name} needs the shared library {missing[0]}, which none of "
-            f"{', '.join(map(str, installation.library_folders))} contains{advice}."
+            f"Triton's {executable.name} needs the shared library {missing[0]}, which is in none of "
+            f"{', '.join(map(str, installation.library_folders))}{advice}."
         )
     if traced.returncode != 0:
         raise TritonUnavailableError(f"Triton's {executable.name} does not load: {traced.stderr.strip()}.")

@@ -1,6 +1,7 @@
-"""Starts Triton, sends test inferences to its models, and restarts it when they fail.
+"""Runs the Triton server and keeps it answering, because Triton does not notice that it stopped.
 
-Triton itself never restarts a killed stub, and its ready endpoints then still return 200.
+A killed stub is never restarted by Triton, and its ready endpoints stay at 200. The launcher therefore asks for
+real inferences, at start and from then on, and restarts the server when they stop working.
 """
 
 from __future__ import annotations
@@ -25,28 +26,28 @@ from triton_server.workspace import Workspace, find_models
 log = logging.getLogger("triton_server")
 
 State = Literal["starting", "ready", "failed", "stopped"]
-"""`starting` includes restarts; `failed` means that Triton never became ready."""
+"""`starting` also while a broken server is replaced; `failed` only where it never got ready."""
 
 _START_POLL_SECONDS = 0.1
 _LONGEST_PAUSE_SECONDS = 30
 _STABLE_SECONDS = 30.0
-"""A server that ran this long is restarted at once; repeated earlier failures lead to growing pauses."""
+"""A server that lived for this long is restarted at once, one that keeps failing after growing pauses."""
 
 
 class TritonServer:
-    """A Triton server with a thread that watches and restarts it.
+    """A Triton server that is watched and restarted by a thread of its own.
 
-    Use it as a context manager: entering returns when every model has answered an inference; leaving stops the
-    server and removes its files, processes and shared memory.
+    Use it as a context manager: entering returns when every model has answered an inference, leaving stops the
+    server and removes everything that it left on the machine.
     """
 
     def __init__(self, options: LauncherOptions, *, on_state: Callable[[State], None] | None = None) -> None:
-        """Store the options; `start` starts the server.
+        """Prepare; nothing is started yet.
 
         Args:
-            options: What to serve and where.
-            on_state: Called after every change of `state`, in the thread that changed it. It must be short and must
-                not stop the server.
+            options: What to serve, where.
+            on_state: Called after every change of `state`, in the thread that made it: keep it short, and do not
+                stop the server in it.
         """
         self.options = options
         self.restarts = 0
@@ -60,7 +61,7 @@ class TritonServer:
 
     @property
     def state(self) -> State:
-        """Current state of the server."""
+        """What the server is doing."""
         return self._state
 
     @property
@@ -75,12 +76,12 @@ class TritonServer:
         return f"{self.options.host}:{self.options.grpc_port}"
 
     def start(self) -> None:
-        """Check that Triton can run and start it in the background.
+        """Check that Triton can run here and start it in the background.
 
         Raises:
-            TritonUnavailableError: Triton cannot run on this machine.
-            PortInUseError: A port is in use.
-            ModelRepositoryError: The repository or a model is missing or not valid.
+            TritonUnavailableError: It cannot run on this machine.
+            PortInUseError: One of its ports is taken.
+            ModelRepositoryError: The repository or a model is not there.
         """
         installation = find_installation(self.options.environment)
         models = find_models(self.options.model_repository, self.options.models)
@@ -102,10 +103,10 @@ class TritonServer:
         """Wait until every model has answered an inference.
 
         Args:
-            timeout_seconds: Maximum time to wait; by default the start timeout of the options.
+            timeout_seconds: Time to wait at most; by default as long as a start may take.
 
         Raises:
-            TritonStartError: Triton exited, was stopped, or is not ready in time.
+            TritonStartError: Triton ended, was stopped, or is not ready in time.
         """
         timeout = self.options.start_timeout_seconds + 1 if timeout_seconds is None else timeout_seconds
         with self._changed:
@@ -117,13 +118,10 @@ class TritonServer:
             raise TritonStartError(f"Triton is not ready after {timeout:g} s; its state is '{self._state}'.")
 
     def wait(self, timeout_seconds: float) -> bool:
-        """Wait until the server has failed or was stopped; returns whether it was stopped within the time.
-
-        Args:
-            timeout_seconds: Maximum time to wait.
+        """Wait until the server has failed or was stopped, at most for this time; say whether it has.
 
         Raises:
-            TritonStartError: The server failed.
+            TritonStartError: It failed.
         """
         if self._thread is not None:
             self._thread.join(timeout_seconds)
@@ -134,7 +132,7 @@ class TritonServer:
         return True
 
     def stop(self) -> None:
-        """Let Triton finish open requests, stop it, and clean up. May be called repeatedly."""
+        """Let Triton finish what it was asked, end it, and remove what it left. Harmless when repeated."""
         self._stopping.set()
         if self._thread is not None:
             self._thread.join()
@@ -171,11 +169,11 @@ class TritonServer:
         except EmotionError as error:
             self._error, final = error, "failed"
         except Exception as error:
-            log.exception("The launcher failed.")
-            self._error, final = TritonStartError(f"The launcher failed: {error}."), "failed"
+            log.exception("The launcher itself failed.")
+            self._error, final = TritonStartError(f"The launcher itself failed: {error}."), "failed"
         finally:
             workspace.close()
-            log.info("Triton has stopped.")
+            log.info("Triton is stopped.")
             self._set_state(final)
 
     def _keep_serving(self, installation: TritonInstallation, workspace: Workspace, models: list[str]) -> None:
@@ -198,7 +196,7 @@ class TritonServer:
                 return
             failures = 1 if time.monotonic() - started > _STABLE_SECONDS else failures + 1
             pause = min(2 ** (failures - 1) - 1, _LONGEST_PAUSE_SECONDS)
-            log.error("%s Restarting it%s.", problem, f" in {pause} s" if pause else "")
+            log.error("%s Starting it again%s.", problem, f" in {pause} s" if pause else "")
             self.restarts += 1
             self._set_state("starting")
             self._stopping.wait(pause)
@@ -207,7 +205,7 @@ class TritonServer:
         """Wait until every model has answered one inference of this process."""
         started = time.monotonic()
         waiting = [self._probe(model) for model in models]
-        last = "no test inference was sent"
+        last = "no inference was tried"
         while waiting and not self._stopping.is_set():
             if not process.is_alive:
                 raise TritonStartError(f"Triton did not start: {process.reason()}.")
@@ -229,7 +227,7 @@ class TritonServer:
             self._set_state("ready")
 
     def _watch(self, process: TritonProcess, models: list[str]) -> str:
-        """Watch a ready process until it stops serving or should stop; returns the reason."""
+        """Watch a ready process until it is to stop or no longer serves; say why."""
         watched = [ModelWatch(self._probe(model)) for model in models]
         dead: set[int] = set()
         while not self._stopping.wait(self.options.probe_interval_seconds):
@@ -237,12 +235,12 @@ class TritonServer:
                 return process.end
             dead_before, dead = dead, process.dead_stubs()
             if dead & dead_before:
-                return "a stub process has exited"
+                return "a stub process has ended"
             for model in watched:
                 failure = model.check(self.options.hang_timeout_seconds)
                 if failure and not self._stopping.is_set():
                     return failure if process.is_alive else process.end
-        return "the launcher is stopping"
+        return "it was told to"
 
     def _probe(self, model: str) -> ModelProbe:
         host = "127.0.0.1" if self.options.host == "0.0.0.0" else self.options.host  # noqa: S104 (compared only)
@@ -254,7 +252,7 @@ class TritonServer:
         )
 
     def _end(self, process: TritonProcess, workspace: Workspace) -> None:
-        # A broken server cannot finish its requests, so waiting for the exit timeout would be useless.
+        # A server that stopped serving would only spend the exit timeout on requests that nobody answers.
         if self._stopping.is_set():
             process.terminate()
         else:

@@ -1,4 +1,4 @@
-"""Options of the launcher, for its command line and for programs that start Triton."""
+"""What the launcher can be told, as one dataclass that the command line and other programs fill alike."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Literal, get_args
 
 ModelControlMode = Literal["none", "poll"]
-"""`none`: models stay as they are at start. `poll`: new versions are loaded while serving.
+"""`none`: models stay as they were at start. `poll`: new versions are picked up while serving.
 
-Triton's third mode, `explicit`, is excluded on purpose: it opens the repository API to anyone who can reach the ports,
-and this version of Triton predates security fixes. Production uses NVIDIA's image for that.
+Triton's third mode, `explicit`, is left out on purpose: it opens the repository interface to whoever reaches the
+ports, and this version of Triton predates security fixes. Production uses NVIDIA's image for that.
 """
 
 MODEL_CONTROL_MODES: tuple[ModelControlMode, ...] = get_args(ModelControlMode)
@@ -18,26 +18,26 @@ MODEL_CONTROL_MODES: tuple[ModelControlMode, ...] = get_args(ModelControlMode)
 
 @dataclass(frozen=True)
 class LauncherOptions:
-    """Where Triton is installed, what it serves, where it listens, and its timeouts.
+    """Where Triton is, what it serves, where it listens and how patient its launcher is.
 
     Attributes:
-        model_repository: Folder with one folder per model.
+        model_repository: Folder that holds one folder per model.
         models: Names of the models to serve; empty for all that have a configuration and a version.
-        environment: Virtual environment with this folder's `requirements.txt` installed.
+        environment: Virtual environment that `requirements.txt` of this folder was installed into.
         host: Address to listen on.
         grpc_port: Port of Triton's gRPC interface.
         metrics_port: Port of Triton's Prometheus metrics.
-        http_port: Port of Triton's HTTP interface, to which the launcher sends test inferences.
-        model_control_mode: Whether new versions of a model are loaded while serving.
-        poll_interval_seconds: Whole seconds between polls for new versions.
-        start_timeout_seconds: Maximum time from start until every model has answered an inference.
-        exit_timeout_seconds: Whole seconds in which Triton may finish open requests before a stop.
-        probe_interval_seconds: Time between health checks of every model.
-        probe_timeout_seconds: Timeout of one test inference.
-        hang_timeout_seconds: Time after which Triton counts as hung if a model has answered no inference. An
-            overloaded Triton still answers some in this time, so it is not restarted.
-        connection_age_seconds: Age at which gRPC connections are closed, so that clients resolve the server's name
-            again and find other servers; open calls are finished. 0 keeps connections.
+        http_port: Port of Triton's HTTP interface, which the launcher sends its test inferences to.
+        model_control_mode: Whether new versions of a model are picked up while serving.
+        poll_interval_seconds: Whole seconds between two looks for new versions.
+        start_timeout_seconds: Time from start until every model has answered an inference.
+        exit_timeout_seconds: Whole seconds that Triton may take to finish what it was asked before a stop.
+        probe_interval_seconds: Time between two checks that every model still answers.
+        probe_timeout_seconds: Time that one test inference may take.
+        hang_timeout_seconds: Time without a single successful inference of a model, although asked, after which
+            Triton counts as hung. A busy Triton succeeds at something in this time, so it is not restarted.
+        connection_age_seconds: Age at which gRPC connections are closed, so that clients look the server's name up
+            again and find others behind it; calls under way are finished. 0 keeps connections.
     """
 
     model_repository: Path

@@ -1,4 +1,4 @@
-"""Checks that ports are free before Triton starts, which reports a conflict late and without the option's name."""
+"""Are the ports free? Asked before anything is started, because Triton says it late and without the option's name."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from triton_server.options import LauncherOptions
 
 
 def check_ports(options: LauncherOptions) -> None:
-    """Check that Triton can listen on its ports.
+    """Check that nothing listens on the ports, before anything is started.
 
     Raises:
-        PortInUseError: A port is in use; the message names the port and the option that changes it.
+        PortInUseError: One sentence that names the port and the option that changes it.
         TritonServerError: The address is not this machine's, or the port is reserved.
     """
     ports = {
@@ -25,11 +25,11 @@ def check_ports(options: LauncherOptions) -> None:
     with ExitStack() as stack:
         for option, port in ports.items():
             listener = stack.enter_context(socket.socket())
-            # As Triton does, so that closing connections of an earlier run do not count.
+            # As Triton does, so that connections of an earlier run that are still closing do not count.
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 listener.bind((options.host, port))
-                # Stays open until all ports are checked, which finds a port that is given twice.
+                # Kept open until all are checked, so that one port given twice is noticed.
                 listener.listen()
             except OSError as error:
                 if error.errno == errno.EADDRINUSE:

@@ -1,8 +1,8 @@
-"""Checks that a model answers, by an inference on random input.
+"""Is a model really answering? Triton's own ready endpoints stay at 200 when a model's stub is dead.
 
-Triton's ready endpoints still return 200 when a model's stub is dead. Probes use Triton's HTTP interface and its binary
-tensor extension (https://github.com/triton-inference-server/server/blob/main/docs/protocol/extension_binary_data.md)
-instead of gRPC, so that the launcher needs only the standard library and numpy.
+So readiness is an inference on random input, over Triton's HTTP interface and its binary tensor extension
+(https://github.com/triton-inference-server/server/blob/main/docs/protocol/extension_binary_data.md). HTTP and
+not gRPC, so that the launcher needs nothing but the standard library and numpy.
 """
 
 from __future__ import annotations
@@ -39,23 +39,23 @@ class ModelProbe:
     """Sends test inferences to one model."""
 
     def __init__(self, model: str, *, host: str, port: int, timeout_seconds: float) -> None:
-        """Store the address; no request is sent yet.
+        """Remember where the model is.
 
         Args:
             model: Name of the model.
             host: Address of Triton's HTTP interface.
             port: Port of Triton's HTTP interface.
-            timeout_seconds: Timeout of one request.
+            timeout_seconds: Time that one request may take.
         """
         self.model = model
         self._address = (host, port, timeout_seconds)
         self._random = np.random.default_rng()
 
     def infer(self) -> None:
-        """Send one inference of batch size 1 on random input.
+        """Ask for one inference of batch size 1 on random input.
 
         Raises:
-            ProbeError: The inference failed, or its outputs differ from the model's metadata.
+            ProbeError: There was no answer, or not the one that the model's metadata promises.
         """
         metadata = json.loads(self._request("GET", "")[0])
         header, tensors = self._random_request(metadata)
@@ -66,14 +66,14 @@ class ModelProbe:
         sizes = sum(output["parameters"]["binary_data_size"] for output in answer["outputs"])
         if found != expected or sizes != len(body) - length or not sizes:
             raise ProbeError(
-                f"model '{self.model}' returned outputs {sorted(found)} of {sizes} bytes instead of {sorted(expected)}"
+                f"model '{self.model}' answered outputs {sorted(found)} of {sizes} bytes instead of {sorted(expected)}"
             )
 
     def successes(self) -> int:
-        """Number of successful inferences of all versions of the model.
+        """Number of inferences that all versions of the model have answered without an error.
 
         Raises:
-            ProbeError: Triton returned no statistics.
+            ProbeError: Triton did not say.
         """
         statistics = json.loads(self._request("GET", "/stats")[0])
         return sum(version["inference_stats"]["success"]["count"] for version in statistics["model_stats"])
@@ -81,7 +81,7 @@ class ModelProbe:
     def _random_request(self, metadata: dict[str, Any]) -> tuple[bytes, bytes]:
         inputs, parts = [], []
         for tensor in metadata["inputs"]:
-            # Variable sizes, such as the batch size, are -1 in the metadata: use 1.
+            # Any size will do where the model leaves one open; the batch size is such a size.
             shape = [max(size, 1) for size in tensor["shape"]]
             dtype = np.dtype(_DTYPES[tensor["datatype"]])
             part = (self._random.random(shape) * (1 if dtype.kind == "f" else 2)).astype(dtype).tobytes()
@@ -98,7 +98,7 @@ class ModelProbe:
         return header, b"".join(parts)
 
     def _request(self, method: str, path: str, body: bytes = b"", header_length: int = 0) -> tuple[bytes, int]:
-        """Send one HTTP request; returns the body and the length of its JSON part."""
+        """One HTTP request; returns the body and the length of its JSON part."""
         host, port, timeout = self._address
         connection = http.client.HTTPConnection(host, port, timeout=timeout)
         try:
@@ -122,13 +122,13 @@ class ModelProbe:
 
 
 class ModelWatch:
-    """Tells a busy model from a broken one."""
+    """Tells a model that is busy from one that is broken."""
 
     def __init__(self, probe: ModelProbe) -> None:
-        """Start with a model that has just answered.
+        """Begin with a model that has just answered.
 
         Args:
-            probe: The probe of the model.
+            probe: Asks the model.
         """
         self._probe = probe
         self._successes = 0
@@ -136,17 +136,17 @@ class ModelWatch:
         self._first_failure: float | None = None
 
     def check(self, hang_timeout_seconds: float) -> str | None:
-        """Check the model once.
+        """Look once.
 
-        Successful inferences of clients count as much as probes, so probes add no load to a busy server, and a full
-        queue that rejects a probe does not count as a fault. A probe is sent only after half of the timeout without a
-        success, to keep an idle machine idle.
+        Inferences that others asked for count like the launcher's own: where they succeed, nothing is added to the
+        load, and a full queue that rejects the launcher's inference does not make a broken server. The launcher's
+        own come when half of the time is over: more often they would only keep an idle machine busy.
 
         Args:
-            hang_timeout_seconds: Time without a success after which the model counts as broken.
+            hang_timeout_seconds: Time without any success after which the model counts as broken.
 
         Returns:
-            What is wrong with the model, or None.
+            What is wrong with the model, None when nothing is.
         """
         try:
             before, self._successes = self._successes, self._probe.successes()
@@ -159,7 +159,7 @@ class ModelWatch:
             now = time.monotonic()
             if self._first_failure is None:
                 self._first_failure = now
-            # After suspension, of the machine or of processes, one check fails long after the last success.
+            # A machine that slept, or processes that were stopped, fail once, long after the last success.
             if now - self._last_success > hang_timeout_seconds and now - self._first_failure > hang_timeout_seconds / 3:
                 return error.message
         else:
@@ -175,12 +175,12 @@ def _reason(content: bytes) -> str:
 
 
 def main() -> int:
-    """Send one inference, as a container's health check; exits with 1 and a message if it fails."""
+    """One inference, for the probes of containers: 0 where it was answered, 1 and a sentence where not."""
     parser = argparse.ArgumentParser(prog="python -m triton_server.probe", description=main.__doc__)
     parser.add_argument("model", help="name of the model")
     parser.add_argument("--host", default="127.0.0.1", help="address of Triton's HTTP interface")
     parser.add_argument("--port", type=int, default=8003, help="port of Triton's HTTP interface")
-    parser.add_argument("--timeout", type=float, default=5.0, help="timeout of one request, in seconds")
+    parser.add_argument("--timeout", type=float, default=5.0, help="seconds that one request may take")
     given = parser.parse_args()
     try:
         ModelProbe(given.model, host=given.host, port=given.port, timeout_seconds=given.timeout).infer()

@@ -1,4 +1,4 @@
-"""One `tritonserver` process: its command line, its log, its exit."""
+"""One run of the program `tritonserver`: its command line, its log, its end."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ from triton_server.workspace import Workspace
 
 _KILL_WAIT_SECONDS = 5.0
 _CONNECTION_GRACE_SECONDS = 15
-"""Seconds in which calls may finish on a connection that reached its age; longer than the gateway's deadline."""
+"""Time that calls get to finish on a connection that is too old; longer than the gateway's deadline."""
 
 
 class TritonProcess:
-    """A running `tritonserver`, in a session of its own so that its stubs can be killed with it."""
+    """A running `tritonserver`, in a session of its own so that its stubs end with it."""
 
     def __init__(self, installation: TritonInstallation, workspace: Workspace, options: LauncherOptions) -> None:
-        """Start the process.
+        """Start it.
 
         Args:
             installation: The Triton to run.
             workspace: Its folders.
-            options: What to serve and where.
+            options: What to serve, where.
         """
         self._exit_timeout = options.exit_timeout_seconds
         self._log = TritonLog({str(workspace.models): str(options.model_repository)})
         self._process = subprocess.Popen(
             [installation.server, *_flags(workspace, options)],
             env=installation.variables(),
-            # The stub imports from its working directory first.
+            # The stub imports from its working folder before anything else.
             cwd=workspace.folder,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -54,37 +54,37 @@ class TritonProcess:
 
     @property
     def is_alive(self) -> bool:
-        """Whether the process is still running."""
+        """Whether it has not ended."""
         return self._process.poll() is None
 
     @property
     def end(self) -> str:
-        """How the process exited, without a full stop."""
+        """How it ended, without a full stop."""
         code = self._process.poll()
-        return f"killed by signal {-code}" if code and code < 0 else f"exit code {code}"
+        return f"it ended by signal {-code}" if code and code < 0 else f"it ended with exit code {code}"
 
     def dead_stubs(self) -> set[int]:
-        """Process ids of stubs that have exited and that Triton has not reaped.
+        """Process ids of stubs that have ended and that Triton has not taken note of.
 
-        A stub that Triton unloads is among them only briefly; a killed stub stays. Test inferences alone would miss
-        it if a second instance of the model answers them.
+        A stub that Triton unloads is among them for a moment only, one that was killed stays. Test inferences
+        alone would not find it where a second instance of the model answers them.
         """
         found = set()
         for process in Path("/proc").glob("[0-9]*"):
             with contextlib.suppress(OSError):
-                # proc_pid_stat(5): the name, in parentheses, may contain anything; state and parent follow it.
+                # proc_pid_stat(5): the name, in parentheses, may hold anything; state and parent follow it.
                 state, parent = (process / "stat").read_text().rpartition(")")[2].split()[:2]
                 if state == "Z" and int(parent) == self.pid:
                     found.add(int(process.name))
         return found
 
     def reason(self) -> str:
-        """Why Triton could not start, from its log if possible, without a full stop."""
+        """Why it could not start, in Triton's own words where it said anything, without a full stop."""
         self._reader.join(timeout=1)
         return self._log.reason() or self.end
 
     def terminate(self) -> None:
-        """Let Triton finish open requests and exit; kill it after the exit timeout."""
+        """Ask it to finish what it was asked and end; kill it when it takes longer than the exit timeout."""
         if self.is_alive:
             self._process.send_signal(signal.SIGTERM)
             with contextlib.suppress(subprocess.TimeoutExpired):
@@ -92,22 +92,22 @@ class TritonProcess:
         self.kill()
 
     def kill(self) -> None:
-        """Kill Triton and its stubs at once."""
+        """End it and its stubs at once."""
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.pid, signal.SIGKILL)
         self._process.wait(_KILL_WAIT_SECONDS)
-        # The log ends when the last stub has exited.
+        # It reads until the last stub is gone.
         self._reader.join(_KILL_WAIT_SECONDS)
 
     def _read_log(self) -> None:
-        assert self._process.stdout is not None  # noqa: S101 (for the type checker; set by PIPE above)
+        assert self._process.stdout is not None  # noqa: S101 (for the type checker; it was asked for above)
         with self._process.stdout as lines:
             self._log.forward(lines)
 
 
 def _flags(workspace: Workspace, options: LauncherOptions) -> list[str]:
-    """Arguments of `tritonserver`; triton_server/README.md explains each."""
-    # Closes these APIs to everyone: the launcher does not need the key and gives it to no one.
+    """Arguments of `tritonserver`; triton_server/README.md says what each is for."""
+    # Closed to everybody: nobody is told the key, and the launcher itself has no use for it.
     secret = os.urandom(16).hex()
     closed = f"model-repository,shared-memory,trace,logging:launcher-key={secret}"
     polling = [f"--repository-poll-secs={options.poll_interval_seconds}"]

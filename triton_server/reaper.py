@@ -1,8 +1,8 @@
-"""Removes the processes, shared memory and folder of a run when its launcher exits or is killed.
+"""Removes everything of a run from the machine when its launcher ends, also when the launcher was killed.
 
-Runs as a separate process, `reaper.py LAUNCHER FOLDER`, because a killed launcher cannot clean up. A stub orphaned while
-it loads its model would wait for its server forever. The kernel's parent-death signal does not help: it is sent when the
-parent's thread exits, and Triton starts stubs from short-lived threads.
+Run as a process of its own, `reaper.py LAUNCHER FOLDER`, because a killed launcher cleans up nothing. Stubs need it
+most: one that is orphaned while it loads its model waits for its server for ever. The kernel's parent-death signal does
+not help there, since it comes at the end of the parent's thread, and Triton starts stubs from threads that end.
 """
 
 import os
@@ -14,29 +14,29 @@ import time
 from pathlib import Path
 
 _PROGRAMS = {b"tritonserver", b"triton_python_backend_stub", b"bash"}
-"""Programs of a run: the server, its stubs, and the shell that starts a stub."""
+"""What runs in a run's name: the server, its stubs, and the shell that starts a stub."""
 
 _LOOK_SECONDS = 0.5
 _KILL_SECONDS = 10.0
 
 
 def main() -> None:
-    """Wait until the launcher asks for it or exits, then clean up."""
+    """Wait for the launcher's word or its end, then clean up."""
     launcher, folder = int(sys.argv[1]), Path(sys.argv[2])
-    # Outlive the launcher, even if a terminal or a service manager signals all processes.
+    # It ends with the launcher and not before, whatever a terminal or a service manager sends to all processes.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
-    # End of file on standard input is not enough: a forked child of the launcher may keep it open.
+    # The end of standard input alone would not do: a forked child of the launcher may hold it open.
     while os.getppid() == launcher and not select.select([sys.stdin], [], [], _LOOK_SECONDS)[0]:
         pass
     clean(folder)
 
 
 def clean(folder: Path) -> None:
-    """Kill the processes of a run and remove its shared memory and its folder.
+    """End the processes of a run and remove its shared memory and its folder.
 
     Args:
-        folder: The run's private folder, which its processes have in their arguments.
+        folder: The run's private folder, which its processes carry in their arguments.
     """
     deadline = time.monotonic() + _KILL_SECONDS
     while (processes := _processes(folder)) and time.monotonic() < deadline:
@@ -51,7 +51,7 @@ def clean(folder: Path) -> None:
 
 
 def remove_shared_memory(folder: Path) -> None:
-    """Remove the shared memory of a killed server; no server of the run may be alive.
+    """Remove what a killed server left in shared memory; call it when no server of the run is alive.
 
     Args:
         folder: The run's private folder.
@@ -61,7 +61,7 @@ def remove_shared_memory(folder: Path) -> None:
 
 
 def shared_memory_prefix(folder: Path) -> str:
-    """Prefix of the names of a run's shared memory regions.
+    """What the names of a run's shared memory regions begin with.
 
     Args:
         folder: The run's private folder.
@@ -75,7 +75,7 @@ def _processes(folder: Path) -> list[int]:
         try:
             command = (process / "cmdline").read_bytes()
         except OSError:
-            # The process has exited.
+            # It has ended meanwhile.
             continue
         program = command.split(b"\0")[0].split(b"/")[-1]
         if program in _PROGRAMS and f"{folder}/".encode() in command:

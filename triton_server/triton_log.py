@@ -1,4 +1,4 @@
-"""Forwards Triton's log line by line and extracts why Triton could not start."""
+"""Triton's log, forwarded line by line, and what it says about why a server ended, as one sentence."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _LINE = re.compile(r'^(?P<level>[IWEF])\d{4} [\d:.]+ \d+ [\w.]+:\d+\] *"?(?P<mes
 _LEVELS = {"I": logging.INFO, "W": logging.WARNING, "E": logging.ERROR, "F": logging.CRITICAL}
 _UNREMARKABLE = (
     "CudaDriverHelper has not been initialized",  # an error at every start without a GPU
-    "Signal (15) received",  # sent by the launcher
+    "Signal (15) received",  # the launcher's own
 )
 _CAUSES = (
-    # A failed load of a model; line breaks of the Python traceback that may follow are escaped.
+    # Of a model's load; the Python traceback that may follow has its line breaks escaped.
     re.compile(
         r"failed to load '(?P<model>[^']+)'[^:]*: (?:Internal: TritonModelException: )?"
         r"(?:model '(?P=model)': )?(?P<reason>.*?)(?:\\n|$)"
@@ -25,24 +25,24 @@ _CAUSES = (
     re.compile(r"Poll failed for model directory '(?P<model>[^']+)': (?P<reason>.*)"),
     re.compile(r"error: (?P<reason>.*)"),
 )
-"""Patterns of causes of a failed start, the most informative first."""
+"""From what says most about a failed start to what says least."""
 _SYNTAX_ERROR = re.compile(r"Error parsing text-format [\w.]+: (?P<position>.*)")
 
 
 class TritonLog:
-    """Forwards Triton's log to Python's logging and remembers errors."""
+    """Forwards Triton's log to Python's and remembers what went wrong."""
 
     def __init__(self, names: Mapping[str, str]) -> None:
-        """Start with no errors.
+        """Prepare.
 
         Args:
-            names: Texts to replace, e.g. the private folder's path by that of the model repository.
+            names: Texts to replace, e.g. the private folder's path by the path that people know.
         """
         self._names = names
         self._problems: deque[str] = deque(maxlen=100)
 
     def forward(self, lines: Iterable[str]) -> None:
-        """Forward lines until the log ends."""
+        """Forward lines until there are no more."""
         for line in lines:
             text = line.rstrip()
             for name, known in self._names.items():
@@ -57,7 +57,7 @@ class TritonLog:
                 self._problems.append(message)
 
     def reason(self) -> str | None:
-        """Why Triton could not start, without a full stop; None if the log does not say."""
+        """What Triton said about why it could not start, without a full stop."""
         for cause in _CAUSES:
             if found := self._search(cause):
                 model = found.groupdict().get("model")

@@ -1,4 +1,4 @@
-"""The launcher's temporary folder for one run: the backends and links to the models."""
+"""The launcher's private folder: the backend folder and a view of the model repository, put together for one run."""
 
 from __future__ import annotations
 
@@ -16,30 +16,30 @@ from triton_server.errors import ModelRepositoryError, TritonServerError
 from triton_server.installation import TritonInstallation
 
 _PREFIX = "emotion-triton-"
-# Triton passes paths to the stub through a shell without quoting them, so other characters are unsafe.
+# Triton starts the stub through a shell without quoting, so a path that it passes on may hold nothing else.
 _PLAIN_PATH = re.compile(r"[\w./-]+", re.ASCII)
 _CLEANING_SECONDS = 15.0
 
 
 class Workspace:
-    """A temporary folder; closing it also removes the processes and shared memory of the run.
+    """A temporary folder that is removed, with everything that the run left on the machine, when it is closed.
 
     Attributes:
         folder: The folder itself.
         backends: Triton's `--backend-directory`.
-        models: Triton's `--model-repository`: links to the models to serve, with paths that are safe to pass through
-            a shell wherever the repository is.
+        models: Triton's `--model-repository`: links to the models that are served, under paths that the
+            Python backend can pass through a shell wherever the repository is.
     """
 
     def __init__(self, installation: TritonInstallation, models: Sequence[Path]) -> None:
-        """Create and fill the folder.
+        """Make the folder and fill it.
 
         Args:
-            installation: The Triton to run.
+            installation: The Triton that will use it.
             models: Folders of the models to serve.
 
         Raises:
-            TritonServerError: No temporary folder is suitable, or it is not writable.
+            TritonServerError: There is no fitting temporary folder, or it cannot be written to.
         """
         temporary = _temporary_folder()
         self.folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=temporary))
@@ -49,22 +49,22 @@ class Workspace:
             self.models = self._link_models(models)
         except OSError as error:
             self.close()
-            raise TritonServerError(f"Cannot prepare a temporary folder in '{temporary}': {error}.") from error
+            raise TritonServerError(f"The launcher cannot prepare its folder in '{temporary}': {error}.") from error
 
     @property
     def shared_memory_prefix(self) -> str:
-        """Prefix of the names of this run's shared memory regions."""
+        """What the names of this run's shared memory regions must begin with."""
         return reaper.shared_memory_prefix(self.folder)
 
     def remove_shared_memory(self) -> None:
-        """Remove the shared memory of a killed server; no server of this run may be alive."""
+        """Remove what a killed server left in shared memory; call it when no server of this run is alive."""
         reaper.remove_shared_memory(self.folder)
 
     def close(self) -> None:
-        """Remove the folder, and the processes and shared memory of the run."""
+        """Remove everything."""
         with contextlib.suppress(BrokenPipeError, subprocess.TimeoutExpired):
             self._reaper.communicate(b"clean up", timeout=_CLEANING_SECONDS)
-        # In case the reaper was killed.
+        # Where somebody killed the reaper.
         reaper.clean(self.folder)
 
     def _start_reaper(self, installation: TritonInstallation) -> subprocess.Popen[bytes]:
@@ -80,7 +80,7 @@ class Workspace:
         package = backends / "onnxruntime" / "triton_server"
         python.mkdir(parents=True)
         package.mkdir(parents=True)
-        # Copies, not links: Triton rejects a library outside its folder.
+        # Copies and not links: Triton refuses a library that lies outside its folder.
         for file in (*installation.python_backend.iterdir(), installation.stub):
             if file.is_file():
                 shutil.copy(file, python)
@@ -100,17 +100,17 @@ class Workspace:
 
 
 def find_models(repository: Path, names: Sequence[str]) -> list[Path]:
-    """Find the folders of the models to serve.
+    """Folders of the models to serve.
 
     Args:
         repository: The model repository.
-        names: Names of the models; empty for all that have a configuration and a version.
+        names: Names of the models, or none for all that have a configuration and a version.
 
     Raises:
-        ModelRepositoryError: The repository or a model is missing, or a model's name is not valid.
+        ModelRepositoryError: The repository or a model is not there, or a name cannot be served.
     """
     if not repository.is_dir():
-        raise ModelRepositoryError(f"Model repository '{repository}' not found.")
+        raise ModelRepositoryError(f"There is no model repository '{repository}'.")
     present = sorted(path.parent for path in repository.glob("*/config.pbtxt"))
     if missing := [name for name in names if name not in {path.name for path in present}]:
         raise ModelRepositoryError(
@@ -124,10 +124,10 @@ def find_models(repository: Path, names: Sequence[str]) -> list[Path]:
         )
     for model in models:
         if not _has_version(model):
-            raise ModelRepositoryError(f"Model '{model.name}' has no version folder with a model file in '{model}'.")
+            raise ModelRepositoryError(f"Model '{model.name}' has no version folder with a file in '{model}'.")
         if not _PLAIN_PATH.fullmatch(model.name):
             raise ModelRepositoryError(
-                f"'{model.name}' is not a valid model name: use letters, digits, '_', '-' and '.' only."
+                f"Model '{model.name}' cannot be served: its name may hold letters, digits, '_', '-' and '.'."
             )
     return models
 
@@ -141,7 +141,7 @@ def _has_version(model: Path) -> bool:
 
 
 def _temporary_folder() -> Path:
-    for folder in (tempfile.gettempdir(), "/tmp", "/var/tmp"):  # noqa: S108 (mkdtemp creates a private folder there)
+    for folder in (tempfile.gettempdir(), "/tmp", "/var/tmp"):  # noqa: S108 (mkdtemp makes a folder of our own there)
         if (
             _PLAIN_PATH.fullmatch(folder)
             and os.access(folder, os.W_OK)
@@ -149,6 +149,6 @@ def _temporary_folder() -> Path:
         ):
             return Path(folder)
     raise TritonServerError(
-        "Triton needs a writable temporary folder without spaces in its path and without the mount option noexec; "
-        f"'{tempfile.gettempdir()}', '/tmp' and '/var/tmp' are not suitable. Set TMPDIR to one that is."
+        f"Triton needs a temporary folder whose path has no spaces and in which files may be executed; "
+        f"neither '{tempfile.gettempdir()}' nor '/tmp' nor '/var/tmp' is one."
     )

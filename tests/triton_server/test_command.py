@@ -123,7 +123,7 @@ def test_an_address_of_another_machine_is_refused(repository: Path, temporary: P
 
 def test_a_repository_that_is_not_there_is_named(tmp_path: Path, temporary: Path) -> None:
     missing = tmp_path / "nowhere"
-    assert _refusal(temporary, missing) == f"error: Model repository '{missing}' not found."
+    assert _refusal(temporary, missing) == f"error: There is no model repository '{missing}'."
 
 
 def test_a_model_that_is_not_there_is_named_with_those_that_are(repository: Path, temporary: Path) -> None:
@@ -141,7 +141,7 @@ def test_a_model_without_a_version_is_named(repository: Path, temporary: Path) -
     model = repository / STANDIN
     (model / "1" / "model.onnx").unlink()
     assert _refusal(temporary, repository, "--model", STANDIN) == (
-        f"error: Model '{STANDIN}' has no version folder with a model file in '{model}'."
+        f"error: Model '{STANDIN}' has no version folder with a file in '{model}'."
     )
 
 

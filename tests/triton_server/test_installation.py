@@ -45,13 +45,13 @@ def pretending(tmp_path: Path) -> Callable[..., Path]:
 
 def test_an_environment_that_is_not_there_is_named(tmp_path: Path) -> None:
     skip_without_triton()
-    assert why_not(tmp_path / "nowhere").startswith(f"Virtual environment '{tmp_path / 'nowhere'}' not found; ")
+    assert why_not(tmp_path / "nowhere").startswith(f"There is no virtual environment '{tmp_path / 'nowhere'}'")
 
 
 def test_an_environment_without_the_wheel_is_named(pretending: Callable[..., Path]) -> None:
     environment = pretending(missing=["pytriton", "onnxruntime"])
     assert why_not(environment) == (
-        f"Environment '{environment}' lacks pytriton and onnxruntime; "
+        f"Environment '{environment}' lacks pytriton and onnxruntime: "
         "install triton_server/requirements.txt into it with --no-deps."
     )
 
@@ -59,8 +59,8 @@ def test_an_environment_without_the_wheel_is_named(pretending: Callable[..., Pat
 def test_a_python_without_a_stub_is_named(pretending: Callable[..., Path]) -> None:
     environment = pretending(version="3.99")
     assert why_not(environment) == (
-        f"Environment '{environment}' has Python 3.99, which Triton's wheel does not support; "
-        "use one of 3.8, 3.9, 3.10, 3.11, 3.12, 3.13."
+        f"Triton's wheel has no stub for Python 3.99 of environment '{environment}'; "
+        "it has 3.8, 3.9, 3.10, 3.11, 3.12, 3.13."
     )
 
 
@@ -68,7 +68,7 @@ def test_a_python_without_its_shared_library_is_named(pretending: Callable[..., 
     # A version that no machine of today has installed.
     message = why_not(pretending(version="3.8", library_folders=[str(tmp_path)]))
     assert message.startswith(
-        "Triton's triton_python_backend_stub needs the shared library libpython3.8.so.1.0, which none of "
+        "Triton's triton_python_backend_stub needs the shared library libpython3.8.so.1.0, which is in none of "
     )
     assert str(tmp_path) in message
 
@@ -87,8 +87,8 @@ def test_a_python_that_does_not_start_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("function", "answer", "reason"),
     [
-        ("system", "Darwin", "Triton's wheel needs Linux on x86_64; this is Darwin on "),
-        ("machine", "aarch64", "Triton's wheel needs Linux on x86_64; this is Linux on aarch64."),
+        ("system", "Darwin", "Triton's wheel is for Linux on x86_64; this is Darwin on "),
+        ("machine", "aarch64", "Triton's wheel is for Linux on x86_64; this is Linux on aarch64."),
         ("libc_ver", ("glibc", "2.31"), "Triton's wheel needs glibc 2.35 or newer; this system has glibc 2.31."),
         ("libc_ver", ("", ""), "Triton's wheel needs glibc 2.35 or newer; this system has another C library."),
     ],
@@ -105,7 +105,7 @@ def test_a_machine_that_the_wheel_is_not_for_is_named(
 def test_a_machine_without_bash_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     skip_without_triton()
     monkeypatch.setattr(shutil, "which", lambda _: None)
-    assert why_not() == "Triton needs bash to start its Python stub; bash is not on the PATH."
+    assert why_not() == "Triton starts its Python stub through bash, which is not on the PATH."
 
 
 def test_repository_and_environment_may_lie_under_a_path_with_spaces(standin_repository: Path, tmp_path: Path) -> None:

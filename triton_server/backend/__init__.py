@@ -1,1 +1,1 @@
-"""The Python-based Triton backend `onnxruntime`, which runs inside Triton's Python stub."""
+"""Our Python-based Triton backend `onnxruntime`, which runs inside Triton's Python stub."""

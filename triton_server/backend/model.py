@@ -1,7 +1,7 @@
-"""Entry point of the backend `onnxruntime`: Triton's wheel has no backend for ONNX files.
+"""The Python-based Triton backend `onnxruntime`, because the wheel's Triton has no backend for ONNX files.
 
-Triton starts one stub process per model instance, which calls `TritonPythonModel`. One call of `execute` is one dynamic
-batch and one run of ONNX Runtime, unless a request fails.
+Triton starts one stub process per model instance, and the stub drives `TritonPythonModel`. One `execute` is
+one dynamic batch and, unless a request is bad, one run of ONNX Runtime.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ class TritonPythonModel:
     """One instance of one version of a model."""
 
     def initialize(self, args: dict[str, str]) -> None:
-        """Load the model and check that the stub exchanges tensors correctly.
+        """Load the model and prove that tensors cross the stub unharmed.
 
         Args:
             args: Triton's description of the instance.
 
         Raises:
-            TritonModelException: The model cannot be served; the message says why.
+            TritonModelException: One sentence that says why the model cannot be served.
         """
         config = json.loads(args["model_config"])
         try:
@@ -52,13 +52,13 @@ class TritonPythonModel:
         self._buffers = {name: np.empty(0, dtype) for name, dtype in self._dtypes.items()}
 
     def execute(self, requests: Sequence[Any]) -> list[Any]:
-        """Run one dynamic batch.
+        """Answer one dynamic batch.
 
         Args:
-            requests: Triton's requests, whose inputs differ in the batch dimension only.
+            requests: Triton's requests, whose inputs agree in all but the batch dimension.
 
         Returns:
-            One response per request, in order. A request that fails does not affect the others.
+            One response per request, in order; an error of one request is in its own response only.
         """
         groups = [list(requests)] if self._batching else [[request] for request in requests]
         responses: list[Any] = []
@@ -66,7 +66,7 @@ class TritonPythonModel:
             try:
                 responses += self._answer(group)
             except Exception:
-                # One request may have caused the failure: run each alone.
+                # Whatever failed, it may be one request's fault: let it fail alone.
                 responses += [self._answer_alone(request) for request in group]
         return responses
 
@@ -81,7 +81,7 @@ class TritonPythonModel:
             return pb_utils.InferenceResponse(error=pb_utils.TritonError(f"onnxruntime: {error}"))
 
     def _answer(self, requests: Sequence[Any]) -> list[Any]:
-        """Run the model once for all requests and split the outputs into responses."""
+        """One run over all requests, split into a response for each."""
         inputs = {name: [_input(request, name) for request in requests] for name in self._dtypes}
         feeds = {name: self._gather(name, parts) for name, parts in inputs.items()}
         requested = [set(request.requested_output_names()) for request in requests]
@@ -103,9 +103,10 @@ class TritonPythonModel:
         return responses
 
     def _gather(self, name: str, parts: Sequence[Array]) -> Array:
-        """Concatenate one input of all requests into one aligned array, in a buffer that is reused.
+        """The requests' parts of one input as one aligned array, in a buffer that is kept between batches.
 
-        A new buffer for every batch would cost about as much time in page faults as the transport itself.
+        A fresh buffer for every batch would be fresh pages for every batch, and the page faults cost about
+        as much as the transport itself.
         """
         shape = (sum(len(part) for part in parts), *parts[0].shape[1:]) if self._batching else parts[0].shape
         size = math.prod(shape)

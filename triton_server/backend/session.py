@@ -1,8 +1,8 @@
-"""Creates an ONNX Runtime session from a model's `config.pbtxt`, as NVIDIA's C++ backend does.
+"""An ONNX Runtime session as a model's `config.pbtxt` asks for it, read as NVIDIA's C++ backend reads it.
 
-The same file works with this backend and with `onnxruntime_backend` in NVIDIA's images: names, values and defaults of
-parameters are those of https://github.com/triton-inference-server/onnxruntime_backend#model-config-options. The only
-difference is that threads do not spin here.
+The same configuration file serves under this backend and under `onnxruntime_backend` of NVIDIA's images, so
+names, values and defaults of the parameters are those of its README
+(https://github.com/triton-inference-server/onnxruntime_backend#model-config-options). Only threads never spin here.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ DTYPES = {
     "TYPE_FP32": ("tensor(float)", "float32"),
     "TYPE_FP64": ("tensor(double)", "float64"),
 }
-"""ONNX Runtime's and numpy's names of Triton's element types; strings are not supported."""
+"""ONNX Runtime's and numpy's name of each of Triton's element types; strings are not supported."""
 
 _EXECUTION_MODES = {
     "0": onnxruntime.ExecutionMode.ORT_SEQUENTIAL,
@@ -53,7 +53,7 @@ _TENSORRT_PRECISIONS = {
 
 
 class ConfigurationError(ValueError):
-    """The configuration does not fit this backend, this machine or the ONNX graph."""
+    """The configuration asks for something that this backend, this machine or the graph does not have."""
 
 
 def create_session(config: Config, version_folder: Path, *, kind: str, device: str) -> onnxruntime.InferenceSession:
@@ -66,14 +66,14 @@ def create_session(config: Config, version_folder: Path, *, kind: str, device: s
         device: Number of the GPU.
 
     Returns:
-        The session, on exactly the configured providers.
+        The session, on the providers that were asked for and no others.
 
     Raises:
-        ConfigurationError: The configuration does not fit; the message says why.
+        ConfigurationError: One sentence that says what does not fit.
     """
     path = version_folder / (config.get("default_model_filename") or "model.onnx")
     if not path.is_file():
-        raise ConfigurationError(f"version folder '{version_folder.name}' has no file '{path.name}'")
+        raise ConfigurationError(f"there is no file '{path.name}' in version folder '{version_folder.name}'")
     wanted = providers(config, kind=kind, device=device, available=onnxruntime.get_available_providers())
     session = onnxruntime.InferenceSession(
         path,
@@ -81,7 +81,7 @@ def create_session(config: Config, version_folder: Path, *, kind: str, device: s
         providers=[name for name, _ in wanted],
         provider_options=[options for _, options in wanted],
     )
-    # Without a GPU, ONNX Runtime's GPU package still lists CUDA and falls back to the CPU with only a log line.
+    # The GPU package claims CUDA on machines without a GPU and falls back to the CPU with a log line only.
     if fallen_back := [name for name, _ in wanted if name not in session.get_providers()]:
         raise ConfigurationError(f"ONNX Runtime could not start {' and '.join(fallen_back)} on this machine")
     batching = config.get("max_batch_size", 0) > 0
@@ -91,14 +91,14 @@ def create_session(config: Config, version_folder: Path, *, kind: str, device: s
 
 
 def session_options(config: Config) -> onnxruntime.SessionOptions:
-    """Session options for the configured threads, execution mode and graph optimisation.
+    """Threads, execution mode and graph optimisation of a configuration; what it leaves out is the default.
 
     Raises:
-        ConfigurationError: A value is not valid.
+        ConfigurationError: A value is not one of those allowed.
     """
     options = onnxruntime.SessionOptions()
-    # NVIDIA's backend lets threads spin while they wait. Here they share cores with decoding, which loses more than
-    # inference gains (docs/EXPORT.md).
+    # NVIDIA's backend lets threads spin for work. Here they share their cores with decoding, from which that takes more
+    # than it gives (docs/EXPORT.md).
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.intra_op_num_threads = _thread_count(config, "intra_op_thread_count")
     options.inter_op_num_threads = _thread_count(config, "inter_op_thread_count")
@@ -111,16 +111,16 @@ def session_options(config: Config) -> onnxruntime.SessionOptions:
 
 
 def providers(config: Config, *, kind: str, device: str, available: Sequence[str]) -> list[Provider]:
-    """Execution providers in order of preference; the CPU is last.
+    """Execution providers in order of preference, ending with the CPU's.
 
     Args:
         config: The model's configuration.
         kind: Triton's instance kind, `CPU` or `GPU`.
         device: Number of the GPU.
-        available: Providers of this build of ONNX Runtime.
+        available: Providers that this build of ONNX Runtime has.
 
     Raises:
-        ConfigurationError: An accelerator is unknown or not part of this build of ONNX Runtime.
+        ConfigurationError: An accelerator is unknown, or this build of ONNX Runtime lacks it.
     """
     accelerators = (config.get("optimization") or {}).get("execution_accelerators") or {}
     wanted: list[Provider] = []
@@ -150,16 +150,17 @@ def providers(config: Config, *, kind: str, device: str, available: Sequence[str
 
 
 def check_tensors(role: str, configured: Sequence[Config], graph: Sequence[Any], *, batching: bool) -> None:
-    """Compare names, element types and shapes in the configuration with those of the ONNX graph.
+    """Compare names, element types and shapes of a configuration with the ONNX graph's.
 
     Args:
         role: `input` or `output`, for the message.
         configured: The configuration's entries.
         graph: The session's entries.
-        batching: Whether configured shapes omit the batch dimension.
+        batching: Whether the configured shapes leave out a batch dimension.
 
     Raises:
-        ConfigurationError: They differ; the message names the tensor and both values.
+        ConfigurationError: One sentence that names the tensor, what the configuration says and what the
+            graph has.
     """
     nodes = {node.name: node for node in graph}
     for entry in configured:
@@ -173,7 +174,7 @@ def check_tensors(role: str, configured: Sequence[Config], graph: Sequence[Any],
                 f"{role} '{name}' is {dtype} in config.pbtxt but {nodes[name].type} in the ONNX graph"
             )
         shape = [-1] * batching + [int(size) for size in entry["dims"]]
-        # Variable sizes of the graph are names or None.
+        # Sizes that the graph leaves open are names or None.
         found = [size if isinstance(size, int) else -1 for size in nodes[name].shape]
         if len(shape) != len(found) or any(a != b and -1 not in (a, b) for a, b in zip(shape, found, strict=True)):
             raise ConfigurationError(
@@ -195,7 +196,7 @@ def _parameter(config: Config, name: str, default: str) -> str:
 
 
 def _thread_count(config: Config, name: str) -> int:
-    """Number of threads; 0 lets ONNX Runtime use one per core."""
+    """A number of threads, 0 for ONNX Runtime's own choice, which is one per core."""
     value = _parameter(config, name, "0")
     try:
         return max(int(value), 0)

@@ -1,7 +1,8 @@
-"""Converts tensors between Triton's Python stub and numpy by DLPack.
+"""Tensors between Triton's Python stub and numpy, because the stub's own conversions are wrong with numpy 2.
 
-The stub's own conversions are silently wrong with numpy 2, which its pybind11 predates: `Tensor.as_numpy()` repeats the
-first element and `Tensor(name, array)` sends no bytes. `check` verifies the conversion once per model instance.
+The stub was built with a pybind11 that predates numpy 2: `Tensor.as_numpy()` then repeats the first element
+everywhere and `Tensor(name, array)` sends no bytes, both without an error. DLPack crosses unharmed, in both
+directions; `check` proves it once per model instance, before the first request.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import triton_python_backend_utils as pb_utils
 
 Array = npt.NDArray[Any]
 
-# The name that marks a DLPack capsule as consumed. A module constant, because the capsule stores a pointer to it.
+# The name that marks a DLPack capsule as consumed. A module constant because a capsule keeps the pointer.
 _CONSUMED = b"used_dltensor"
 _set_capsule_name = ctypes.pythonapi.PyCapsule_SetName
 _set_capsule_name.argtypes = [ctypes.py_object, ctypes.c_char_p]
@@ -23,7 +24,7 @@ _set_capsule_name.restype = ctypes.c_int
 
 
 class _CapsuleSource:
-    """Adapts a Triton tensor to `np.from_dlpack`, ignoring the keyword arguments that only numpy 2 passes."""
+    """A Triton tensor for `np.from_dlpack`, without the keyword arguments that only numpy 2 passes."""
 
     def __init__(self, tensor: Any) -> None:  # noqa: ANN401 (the stub's classes have no type stubs)
         self._tensor = tensor
@@ -37,40 +38,40 @@ class _CapsuleSource:
 
 
 def view(tensor: Any) -> Array:  # noqa: ANN401 (see above)
-    """View a tensor of a request as an array in Triton's shared memory.
+    """A tensor of a request as an array in Triton's shared memory.
 
     Args:
         tensor: A `triton_python_backend_utils.Tensor` in CPU memory.
 
     Returns:
-        A read-only view that may be unaligned: copy it before passing it to ONNX Runtime.
+        A read-only view that may be unaligned: copy it before handing it to ONNX Runtime.
     """
     return np.from_dlpack(_CapsuleSource(tensor))
 
 
 def to_triton(name: str, array: Array) -> Any:  # noqa: ANN401 (see above)
-    """Make a tensor of a response from an array.
+    """An array as a tensor of a response.
 
     Args:
         name: Name of the output.
-        array: Any numeric or boolean array; do not write to it before the response is sent.
+        array: Any numeric or boolean array; it must not be written to until the response is sent.
 
     Returns:
         A `triton_python_backend_utils.Tensor` that keeps the array alive.
     """
     capsule = np.ascontiguousarray(array).__dlpack__()
     tensor = pb_utils.Tensor.from_dlpack(name, capsule)
-    # The stub renames the capsule to "used_dlpack". numpy's destructor does not know that name and would print an
-    # error and leak the tensor.
+    # The stub renames the capsule to "used_dlpack", which numpy's destructor does not know: it would print an
+    # error for every tensor and leak it.
     _set_capsule_name(capsule, _CONSUMED)
     return tensor
 
 
 def check() -> None:
-    """Convert random values in both directions.
+    """Send random values through both directions.
 
     Raises:
-        RuntimeError: The values changed: this numpy and this stub are incompatible.
+        RuntimeError: They came back changed; this numpy and this stub do not work together.
     """
     for values in (
         np.random.default_rng().random((3, 5), np.float32),
@@ -79,5 +80,5 @@ def check() -> None:
     ):
         if not np.array_equal(view(to_triton("check", values)), values):
             raise RuntimeError(
-                f"numpy {np.__version__} is incompatible with Triton's Python stub: {values.dtype} tensors change."
+                f"numpy {np.__version__} and Triton's Python stub exchange {values.dtype} tensors wrongly."
             )

@@ -1,35 +1,36 @@
-"""`python -m benchmarks.uncertainty DATA`: what the flag `uncertain` is worth, on voices that the model never heard.
+"""`python -m export.uncertainty DATA`: accuracy of certain and of uncertain answers, on voices of unseen actors.
 
-The 240 clips of RAVDESS by the four actors whom the starter model was not trained on, voice alone. Their temperatures
-were fitted on clips of these actors, so that the figures are a little better than on others.
+Judges the 240 RAVDESS clips of the four actors whom the starter model was not trained on, voice alone. The model's
+temperatures were fitted on clips of these actors, so accuracy on other people is slightly lower.
 """
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Final
 
 import numpy as np
-import onnxruntime
 
 from avemotion.preprocessing.clip import read_clip
 from avemotion.preprocessing.contract import PROBABILITIES
 from avemotion.preprocessing.uncertainty import RULE, is_uncertain
-from benchmarks.sampled import MODEL
+from export.parity import open_session, run
 
-ACTORS = (2, 7, 14, 21)
+MODEL: Final = Path(__file__).parents[1] / "model_repository" / "emotion_int8" / "1" / "model.onnx"
+ACTORS: Final = (2, 7, 14, 21)
 
 
 def main() -> None:
-    """Judge each clip, and print how often answers of each kind are right."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    """Predict each clip, and print the accuracy of both kinds of answer."""
+    parser = argparse.ArgumentParser(prog="python -m export.uncertainty", description=__doc__)
     parser.add_argument("data", type=Path, help="folder with ravdess_speech/")
     options = parser.parse_args()
-    session = onnxruntime.InferenceSession(MODEL, providers=["CPUExecutionProvider"])
+    session = open_session(MODEL)
     right: dict[bool, list[bool]] = {False: [], True: []}
     for actor in ACTORS:
         for path in sorted((options.data / "ravdess_speech" / f"Actor_{actor:02}").glob("*.flac")):
-            [[probabilities]] = session.run([PROBABILITIES.name], read_clip(path).tensors())
+            [probabilities] = run(session, read_clip(path).tensors())[PROBABILITIES.name]
             label = int(path.stem.split("-")[2]) - 1
             right[is_uncertain(probabilities)].append(int(np.argmax(probabilities)) == label)
     print(RULE)
