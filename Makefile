@@ -31,11 +31,8 @@ test-containers: .venv/.development  ## Build the images, run them by compose, a
 	@.ci/install-programs $(CONTAINER_PROGRAMS)
 	.venv/bin/python -m pytest -m containers tests/containers $(ARGS)
 
-# In an environment of its own: its pins are not ours.
-check-manifests: .venv/.development .venv-checkov/.installed  ## Check the Kubernetes manifests with Checkov
-	mkdir -p .cache/manifests
-	set -e; for overlay in cpu gpu local; do .venv/bin/kubectl kustomize "k8s/overlays/$$overlay" > ".cache/manifests/$$overlay.yaml"; done
-	.venv-checkov/bin/checkov --config-file k8s/.checkov.yaml --directory .cache/manifests
+check-manifests: .venv/.development .venv-checkov/.installed  ## Check the Kubernetes manifests: schemas and security
+	.ci/check-manifests
 
 # The Python packages of the images that we install them into, in CycloneDX's format; not those of the base images.
 sbom: .venv/.development .venv-sbom/.installed  ## Write bills of materials of the images to sbom/
@@ -78,10 +75,11 @@ train-environment: .venv/.training  ## Install what training and exporting need
 sweep: .venv/.training $(TRITON_ENVIRONMENT)  ## Measure how dynamic batching is best set, on an idle machine
 	.venv/bin/python -m export sweep $(ARGS)
 
-lint: .venv/.development  ## Check style and types
+lint: .venv/.development check-manifests  ## Check style, types, Dockerfiles and Kubernetes manifests
 	.venv/bin/python -m ruff format --check .
 	.venv/bin/python -m ruff check .
 	.venv/bin/python -m mypy
+	.venv/bin/hadolint */Dockerfile
 
 format: .venv/.development  ## Format the code
 	.venv/bin/python -m ruff format .

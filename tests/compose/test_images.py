@@ -14,17 +14,10 @@ import pytest
 from gateway.middleware import SECURITY_HEADERS
 from gateway.settings import Settings
 from tests.support.nginx import TEMPLATE, serving_recorder
-from tests.support.tools import tool
 from tests.support.triton import free_ports
 
 ROOT = Path(__file__).parents[2]
 DOCKERFILES = sorted(ROOT.glob("*/Dockerfile"))
-
-
-def test_hadolint_finds_nothing() -> None:
-    assert len(DOCKERFILES) == 5
-    done = subprocess.run([tool("hadolint"), *DOCKERFILES], capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stdout) == (0, "")
 
 
 @pytest.mark.parametrize("dockerfile", DOCKERFILES, ids=lambda path: path.parent.name)
