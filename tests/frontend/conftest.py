@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,21 +17,20 @@ from tests.frontend.camera import make_fake_camera
 from tests.gateway.fake_llm import FakeLlm, fake_llm
 from tests.gateway.running import running_gateway, settings_for_tests, wait_ready
 from tests.stack.running import stack
+from tests.support.tools import tool
 from tests.support.triton import skip_without_triton
 
-CHROMIUM = shutil.which("chromium")
 CLOCK = Path(__file__).with_name("clock.js")
 
 
 # Not for the session: Playwright keeps an event loop in this thread, which the other folders' tests cannot have.
 @pytest.fixture(scope="package")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    if CHROMIUM is None:
-        pytest.skip("chromium is not installed")
+    chromium = tool("chromium")
     camera = make_fake_camera(tmp_path_factory.mktemp("camera"))
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
-            executable_path=CHROMIUM, args=["--no-sandbox", "--mute-audio", *camera.arguments]
+            executable_path=chromium, args=["--no-sandbox", "--mute-audio", *camera.arguments]
         )
         yield browser
         browser.close()

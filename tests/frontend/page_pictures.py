@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -18,6 +17,7 @@ from tests.frontend.conftest import CLOCK
 from tests.frontend.steps import choose, estimate, expect_state, press, record, turn_camera_on, wait_for
 from tests.frontend.tools import ROOT
 from tests.stack.running import stack
+from tests.support.tools import find, programs
 
 FOLDER = ROOT / "docs" / "images"
 QUALITY = 80
@@ -25,9 +25,9 @@ QUALITY = 80
 
 def main() -> int:
     """Record, predict, and write the pictures; the exit code is 2 where there is no Chromium."""
-    chromium = shutil.which("chromium")
+    chromium = find("chromium")
     if chromium is None:
-        print("Chromium is not installed.", file=sys.stderr)
+        print(programs()["chromium"].reason, file=sys.stderr)
         return 2
     FOLDER.mkdir(parents=True, exist_ok=True)
     # A busy machine may take its time: nothing is measured here.
