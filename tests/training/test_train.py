@@ -85,6 +85,7 @@ def command(folder: Path, output: Path, *more: str) -> list[str]:
     return ["--data", str(folder), "--output", str(output), "--run", str(output.parent / f"run-{output.stem}"), *more]
 
 
+@pytest.mark.slow
 def test_the_command_of_the_requirements_runs_as_written_offline(small_paired_folder: Path, tmp_path: Path) -> None:
     output = tmp_path / "checkpoints" / "best.pt"
     result = subprocess.run(
@@ -154,19 +155,9 @@ def test_a_resumed_run_ends_with_the_weights_of_an_uninterrupted_one(
 def test_with_no_patience_validation_chooses_nothing_and_the_last_epoch_stays(
     small_paired_folder: Path, tmp_path: Path
 ) -> None:
-    options = [
-        "--freeze_branches",
-        "--fusion",
-        "late",
-        "--views",
-        "1",
-        "--epochs",
-        "3",
-        "--early_stopping_patience",
-        "0",
-    ]
+    options = shlex.split("--freeze_branches --fusion late --views 1 --epochs 2 --early_stopping_patience 0")
     output = tmp_path / "best.pt"
-    assert training.main(command(small_paired_folder, output, *options, "--precision", "bf16-mixed")) == 0
+    assert training.main(command(small_paired_folder, output, *options)) == 0
     expected = last_weights(output)
     for name, weight in load_checkpoint(output).weights.items():
         assert torch.equal(weight, expected[f"network.{name}"]), name
@@ -186,25 +177,14 @@ def test_devices_share_an_epoch_without_repeating_a_sample(monkeypatch: pytest.M
     assert all(40 <= number < 60 for number in together)
 
 
+@pytest.mark.slow
 def test_two_processes_train_one_network_and_one_of_them_speaks_and_writes(
     small_paired_folder: Path, tmp_path: Path
 ) -> None:
     output = tmp_path / "best.pt"
-    options = [
-        "--fusion",
-        "late",
-        "--freeze_branches",
-        "--views",
-        "1",
-        "--epochs",
-        "1",
-        "--batch_size",
-        "4",
-        "--devices",
-        "2",
-    ]
+    options = shlex.split("--fusion late --freeze_branches --views 1 --epochs 1 --batch_size 4 --precision bf16-mixed")
     result = subprocess.run(
-        [sys.executable, "-m", "training.train", *command(small_paired_folder, output, *options)],
+        [sys.executable, "-m", "training.train", *command(small_paired_folder, output, *options, "--devices", "2")],
         capture_output=True,
         text=True,
         timeout=200,
