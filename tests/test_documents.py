@@ -1,4 +1,4 @@
-"""What the documents say is there is there: links, make targets, commands, ports."""
+"""What the documents say is there is there: links, make targets, commands."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ import re
 from pathlib import Path
 
 import pytest
-
-from gateway.settings import Settings
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("*_server/*.md")])
@@ -32,11 +30,3 @@ def test_every_make_target_exists(document: Path) -> None:
 def test_every_python_module_that_is_run_exists(document: Path) -> None:
     modules = set(re.findall(r"python -m ([a-z_.]+[a-z_])", document.read_text())) - {"venv", "pip"}
     assert [module for module in modules if importlib.util.find_spec(module) is None] == []
-
-
-def test_ports_and_variables_of_the_readme_are_those_of_the_settings() -> None:
-    rows = re.findall(r"^\| (\d+) \| `EMO_(\w+)` \|", (ROOT / "README.md").read_text(), re.MULTILINE)
-    assert len(rows) == 6
-    assert {name.lower(): int(port) for port, name in rows} == {
-        name.lower(): Settings.model_fields[name.lower()].default for _, name in rows
-    }

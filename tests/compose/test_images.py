@@ -46,10 +46,6 @@ def test_what_is_copied_is_there_and_in_the_build_context(dockerfile: Path) -> N
     assert [source for source in copied if source.split("/")[0] not in allowed] == []
 
 
-def test_no_torch_in_what_the_gateway_installs() -> None:
-    assert "training" not in (ROOT / "gateway" / "Dockerfile").read_text()
-
-
 @pytest.mark.parametrize("variables", [{}, {"USE_GPU": "1"}, {"EMO_MOCK": "1"}], ids=str)
 def test_start_sh_starts_what_is_asked_for(variables: dict[str, str], tmp_path: Path) -> None:
     done, calls = _start(tmp_path, **variables)

@@ -143,7 +143,7 @@ def test_every_state_of_a_file_is_accessible_and_fits_every_window(page: Page, l
     answer_as(page, json.dumps(answer | DOUBTFUL | {"explanation": "The face and the voice differ."}))
     press(page, "Back to the clip")
     estimate(page)
-    expect(page.locator("#attention-pictures img")).to_have_count(FRAME_COUNT, timeout=20_000)
+    expect(page.locator("#attention-pictures img")).to_have_count(FRAME_COUNT)
     looker.look("result-uncertain")
 
     press(page, "Back to the clip")

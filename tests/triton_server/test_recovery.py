@@ -15,7 +15,7 @@ from tritonclient import grpc
 from tritonclient.utils import InferenceServerException
 
 from avemotion.preprocessing import contract
-from tests.support.standin_model import standin_config, write_standin
+from tests.support.standin_model import standin_config
 from tests.support.triton import STANDIN, serving
 from tests.triton_server.client import OUTPUTS, ask_onnxruntime, ask_triton, random_inputs
 from tests.triton_server.processes import SERVER, STUB, descendants, is_running, wait_for
@@ -76,7 +76,7 @@ def test_one_dead_stub_of_two_is_noticed_while_the_other_answers(repository: Pat
 
 
 def test_a_hung_stub_is_replaced(repository: Path) -> None:
-    options = {"probe_interval_seconds": 0.2, "probe_timeout_seconds": 0.5, "hang_timeout_seconds": 1.0}
+    options = {"probe_interval_seconds": 0.2, "probe_timeout_seconds": 1.0, "hang_timeout_seconds": 2.0}
     with serving(repository, **options) as server:
         assert server.pid is not None
         (stub,) = descendants(server.pid, STUB)
@@ -108,9 +108,9 @@ def test_a_server_with_a_full_queue_is_not_restarted(repository: Path) -> None:
         "\n".join(queue if line.startswith("dynamic_batching") else line for line in config.read_text().splitlines())
     )
     rejected = 0
-    options = {"probe_interval_seconds": 0.05, "hang_timeout_seconds": 1.0}
+    options = {"probe_interval_seconds": 0.05, "hang_timeout_seconds": 2.0}
     with serving(repository, **options) as server, grpc.InferenceServerClient(server.grpc_address) as client:
-        end = time.monotonic() + 3
+        end = time.monotonic() + 5
 
         def flood(seed: int) -> int:
             refused = 0
@@ -126,20 +126,6 @@ def test_a_server_with_a_full_queue_is_not_restarted(repository: Path) -> None:
         assert rejected
         assert server.restarts == 0
         assert server.state == "ready"
-
-
-def test_a_new_version_is_picked_up_by_polling_without_a_failed_request(repository: Path) -> None:
-    inputs = random_inputs(1, seed=2)
-    first = ask_onnxruntime(repository / STANDIN / "1" / "model.onnx", inputs)[contract.LOGITS.name]
-    write_standin(repository.parent / "2" / "model.onnx", seed=7)
-    second = ask_onnxruntime(repository.parent / "2" / "model.onnx", inputs)[contract.LOGITS.name]
-    with serving(repository, model_control_mode="poll") as server, stream(server, inputs) as answers:
-        wait_for(lambda: answers.right, "requests are answered")
-        (repository.parent / "2").rename(repository / STANDIN / "2")
-        wait_for(lambda: answers.last_equals(second), "the new version answers")
-        assert server.restarts == 0
-    assert not answers.failed
-    assert answers.all_equal(first, second)
 
 
 def test_old_connections_are_closed_without_failing_a_call(repository: Path) -> None:
