@@ -39,14 +39,14 @@ _KINDS: Final[dict[str, Kind]] = {
     "tests/triton_server/": "servers",
     "tests/loadtest/test_runs.py": "servers",
     "tests/stack/": "servers",
-    "tests/containers/": "shared",
-    "tests/export/": "shared",
     "tests/client/": "servers",
     "tests/benchmarks/": "servers",
     "tests/monitoring/": "servers",
     "tests/fuzz/": "servers",
     "tests/compose/test_images.py": "servers",
     "tests/k8s/test_api_server.py": "servers",
+    "tests/containers/": "shared",
+    "tests/export/": "shared",
     "tests/benchmarks/test_gpu.py": "computing",
     "tests/training/": "computing",
     "tests/preprocessing/test_golden.py": "computing",
@@ -59,7 +59,8 @@ _KINDS: Final[dict[str, Kind]] = {
     "tests/triton_server/test_session.py": "quick",
     "tests/": "quick",
 }
-"""Kinds of test files by the start of their path, in the order in which they are run. The longest start counts."""
+"""Kinds of test files by the start of their path, in the order in which they are run: servers first, since
+a process that has given way to others stays slow, and the longest folders first. The longest start counts."""
 
 _SLOW: Final = (
     "tests/benchmarks/test_gpu.py",

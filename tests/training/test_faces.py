@@ -43,6 +43,7 @@ def test_faces_are_learned_and_the_average_is_what_is_validated() -> None:
     assert results[-1].validation_accuracy == accuracy(training.average, faces, 32) > 0.5
 
 
+@pytest.mark.slow
 def test_a_training_that_goes_on_ends_with_the_weights_of_an_uninterrupted_one(tmp_path: Path) -> None:
     faces = draw(2)
     whole = training_of(STAGES)
