@@ -98,6 +98,7 @@ def test_a_checkpoint_becomes_two_models_and_a_report(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_recipes_are_compared_on_the_same_clips(
     checkpoint: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -187,6 +188,7 @@ def test_missing_prepared_data_is_one_sentence(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_a_disk_that_fills_up_while_exporting_is_one_sentence(checkpoint: Path, cache: Path, tmp_path: Path) -> None:
     # No file may become larger than 10 MB in this process: the ONNX file cannot be written whole.
     program = f"""

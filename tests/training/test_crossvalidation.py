@@ -60,6 +60,7 @@ def arguments(checkpoint: Path, data: Path, branches: Path, *more: str, audio: s
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_every_clip_is_answered_once_by_a_network_that_never_heard_its_actor(
     checkpoint: Path, branches: Path, small_paired_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -86,6 +87,7 @@ def test_every_clip_is_answered_once_by_a_network_that_never_heard_its_actor(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_every_fusion_and_head_gets_a_row(
     checkpoint: Path,
     branches: Path,

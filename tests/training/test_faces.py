@@ -35,6 +35,7 @@ def training_of(stages: list[Stage], *, batch_size: int = 7) -> FaceTraining:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_faces_are_learned_and_the_average_is_what_is_validated() -> None:
     faces, training = draw(4), training_of([Stage(32, 10)], batch_size=14)
     results = list(training.epochs(faces, faces))
@@ -44,6 +45,7 @@ def test_faces_are_learned_and_the_average_is_what_is_validated() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_a_training_that_goes_on_ends_with_the_weights_of_an_uninterrupted_one(tmp_path: Path) -> None:
     faces = draw(2)
     whole = training_of(STAGES)

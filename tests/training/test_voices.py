@@ -94,6 +94,7 @@ def test_the_command_writes_a_branch_that_says_whom_it_has_heard(small_paired_fo
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_the_command_writes_a_branch_of_every_fold_by_several_processes(
     small_paired_folder: Path, tmp_path: Path
 ) -> None:
