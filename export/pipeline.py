@@ -19,7 +19,7 @@ from export.report import Alternative, Report
 from export.repository import MODEL_FILE, install
 from export.timing import measure
 from training.checkpoint import Checkpoint, load_checkpoint
-from training.data import calibration_batches, heldout_batches
+from training.data.batches import calibration_batches, heldout_batches
 from training.data.cache import open_cache
 from training.revision import checked_out_commit
 

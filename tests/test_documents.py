@@ -1,4 +1,4 @@
-"""What the documents say is there is there: links, make targets, commands, ports."""
+"""What the documents say is there is there: links, make targets, commands."""
 
 from __future__ import annotations
 

@@ -107,18 +107,6 @@ def test_queries_name_only_metrics_that_exist(exposed: set[str]) -> None:
     assert {where: names for where, names in missing.items() if names} == {}
 
 
-@pytest.mark.parametrize(
-    ("query", "names"),
-    [
-        ('sum by (code) (rate(emotion_errors_total{route=~"/predict.*"}[5m])) / 1e6', {"emotion_errors_total"}),
-        ("a:b:rate5m > 14.4 * 0.01 and clamp_min(nv_x, 0) or vector(0)", {"a:b:rate5m", "nv_x"}),
-        ("absent(up{job='gateway'})", {"up"}),
-    ],
-)
-def test_the_reader_of_queries_finds_their_metrics(query: str, names: set[str]) -> None:
-    assert metrics_of(query) == names
-
-
 def test_panels_and_provisioning_use_the_same_source_of_data() -> None:
     folder = MONITORING / "grafana" / "provisioning"
     (source,) = yaml.safe_load((folder / "datasources" / "prometheus.yml").read_text())["datasources"]

@@ -59,6 +59,8 @@ def arguments(checkpoint: Path, data: Path, branches: Path, *more: str, audio: s
     return [str(checkpoint), str(data), "--output", str(checkpoint.parent / "report"), "--init_from", *files, *more]
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_every_clip_is_answered_once_by_a_network_that_never_heard_its_actor(
     checkpoint: Path, branches: Path, small_paired_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -84,6 +86,8 @@ def test_every_clip_is_answered_once_by_a_network_that_never_heard_its_actor(
     assert written.training["options"]["fusion"] == "late"
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_every_fusion_and_head_gets_a_row(
     checkpoint: Path,
     branches: Path,

@@ -97,25 +97,6 @@ def test_every_parameter_learns(fusion: FusionName, head: HeadName) -> None:
     assert [name for name in without if not name.endswith("attention.in_proj_bias")] == []
 
 
-@every_variant
-def test_one_batch_can_be_learned_by_heart(fusion: FusionName, head: HeadName) -> None:
-    network = make(fusion, head)
-    torch.manual_seed(1)
-    frames, audio = torch.rand(8, FRAMES.shape[0], 512), torch.rand(8, 128)
-    log_mel, present = torch.rand(8, *LOG_MEL.shape) * 2 - 1, torch.ones(8, 2, dtype=torch.bool)
-    labels = torch.arange(8)
-    optimizer = torch.optim.Adam(network.parameters(), lr=5e-3)
-    for _ in range(60):
-        output = network.fuse(frames, audio, log_mel, present)
-        loss = functional.cross_entropy(output.logits, labels)
-        loss = loss + functional.cross_entropy(output.video_logits, labels)
-        loss = loss + functional.cross_entropy(output.audio_logits, labels)
-        optimizer.zero_grad()
-        torch.autograd.backward(loss)
-        optimizer.step()
-    assert (network.fuse(frames, audio, log_mel, present).logits.argmax(dim=1) == labels).all()
-
-
 def test_absent_clips_stay_out_of_batch_statistics() -> None:
     network = make("gated", "concat").train()
     before = network.video.bn1.state_dict()["running_mean"].clone()
