@@ -13,7 +13,8 @@ PIN = .venv/bin/uv pip compile --quiet --no-annotate --no-header --python-versio
 # The Triton wheel exists for Linux on x86-64 only; elsewhere the gateway runs the model in its own process.
 TRITON_ENVIRONMENT := $(if $(filter Linux-x86_64,$(shell uname -sm | tr ' ' -)),.venv-triton/.installed)
 
-.PHONY: help run test test-environment fuzz bench-decode soak fuzz-api test-containers check-manifests sbom train-environment sweep lint format lock lighthouse
+.PHONY: help run test test-fast test-slow test-all test-environment test-programs fuzz bench-decode soak fuzz-api test-containers
+.PHONY: check-manifests sbom train-environment sweep lint format lock lighthouse
 .PHONY: page-pictures loadtest bench clean
 
 help:  ## Show this help
@@ -22,20 +23,34 @@ help:  ## Show this help
 run: .venv/.serving $(TRITON_ENVIRONMENT)  ## Start Triton and the gateway; Ctrl-C stops both
 	@exec .venv/bin/python -m stack
 
-test: test-environment  ## Run all tests, those that compute beside those of servers
-	.venv/bin/python -m pytest --numprocesses 3 --dist loadscope $(ARGS)
+# Lanes of tests: CONTRIBUTING.md says what each holds.
+PYTEST = .venv/bin/python -m pytest --dist loadscope
 
-test-environment: .venv/.development $(TRITON_ENVIRONMENT) programs  ## Install what tests need
+test-fast: .venv/.development  ## Run the tests that need no server, browser, training or container: a minute
+	$(PYTEST) --numprocesses 2 -m fast $(ARGS)
+
+test: test-environment  ## Run all tests but the slow ones, those that compute beside those of servers
+	$(PYTEST) --numprocesses 3 $(ARGS)
+
+# Exit status 5 means that no test was selected.
+test-slow: test-environment  ## Run what `make test` leaves out: containers, long trainings, crowds, 10,000 mutated files
+	$(PYTEST) --numprocesses 3 -m slow $(ARGS) || [ $$? = 5 ]
+
+test-all:  ## Run everything, the crowds at full size
+	$(MAKE) test
+	$(MAKE) test-slow
+	$(MAKE) soak
+
+test-environment: .venv/.development $(TRITON_ENVIRONMENT)  ## Install the Python packages that tests need
+
+test-programs:  ## Install the programs that tests drive, such as Chromium and nginx, by apt as root
+	@.ci/install-programs
 
 test-containers: .venv/.development  ## Build the images, run them by compose, and test that
-	@.ci/install-programs $(CONTAINER_PROGRAMS)
-	.venv/bin/python -m pytest -m containers tests/containers $(ARGS)
+	.venv/bin/python -m pytest -m slow tests/containers $(ARGS)
 
-# In an environment of its own: its pins are not ours.
-check-manifests: .venv/.development .venv-checkov/.installed  ## Check the Kubernetes manifests with Checkov
-	mkdir -p .cache/manifests
-	set -e; for overlay in cpu gpu local; do .venv/bin/kubectl kustomize "k8s/overlays/$$overlay" > ".cache/manifests/$$overlay.yaml"; done
-	.venv-checkov/bin/checkov --config-file k8s/.checkov.yaml --directory .cache/manifests
+check-manifests: .venv/.development .venv-checkov/.installed  ## Check the Kubernetes manifests: schemas and security
+	.ci/check-manifests
 
 # The Python packages of the images that we install them into, in CycloneDX's format; not those of the base images.
 sbom: .venv/.development .venv-sbom/.installed  ## Write bills of materials of the images to sbom/
@@ -47,20 +62,20 @@ sbom: .venv/.development .venv-sbom/.installed  ## Write bills of materials of t
 		.venv-sbom/bin/cyclonedx-py requirements --output-reproducible --output-file "sbom/$$image.cdx.json" "sbom/$$image.txt"; done
 
 soak: .venv/.development $(TRITON_ENVIRONMENT)  ## Crowds of good and bad clients at full size; prints what it measured
-	.venv/bin/python -m pytest tests/gateway/test_soak.py --full-size -s
+	.venv/bin/python -m pytest -m slow tests/gateway/test_soak.py --full-size -s
 
 fuzz-api: .venv/.development  ## Ask a running gateway what its OpenAPI description allows, and more, for some minutes
-	FUZZ_EXAMPLES=$(or $(EXAMPLES),300) .venv/bin/python -m pytest tests/gateway/test_openapi.py $(ARGS)
+	FUZZ_EXAMPLES=$(or $(EXAMPLES),300) .venv/bin/python -m pytest -m "" tests/gateway/test_openapi.py $(ARGS)
 
 loadtest: .venv/.development $(TRITON_ENVIRONMENT)  ## Load Triton and the gateway for two minutes; docs/LOADTEST.md
 	.venv/bin/python -m loadtest --shape step --seconds 120 $(ARGS)
 
-bench: .venv/.development $(TRITON_ENVIRONMENT) peers  ## Measure everything in about an hour (ARGS="--effort short": 40 minutes); writes docs/PERFORMANCE.md
+bench: .venv/.development $(TRITON_ENVIRONMENT) peers  ## Measure everything (ARGS="--effort short" for less) and write docs/PERFORMANCE.md
 	.venv/bin/python -m benchmarks $(ARGS)
 
-PEERS = plain litserve bentoml
+PEERS = plain litserve bentoml decord
 .PHONY: peers
-peers: $(PEERS:%=.venv-peer-%/.installed)  ## Install the servers that benchmarks compare with, each in its environment
+peers: $(PEERS:%=.venv-peer-%/.installed)  ## Install what benchmarks compare with, each in its environment
 
 .venv-peer-%/.installed: benchmarks/peers/requirements/%.txt
 	$(PYTHON) -m venv .venv-peer-$*
@@ -70,18 +85,19 @@ peers: $(PEERS:%=.venv-peer-%/.installed)  ## Install the servers that benchmark
 fuzz: .venv/.development  ## Send 10,000 mutated files through the decode workers
 	.venv/bin/python -m tests.fuzz $(ARGS)
 
-bench-decode: .venv/.development  ## Measure decoding on the clips below EMO_DATA against the bare codec and others
-	.venv/bin/python -m benchmarks.decode "$(EMO_DATA)/clips" $(ARGS)
+bench-decode: .venv/.development .venv-peer-decord/.installed  ## Measure the stages of a prediction, and decoding against alternatives
+	.venv/bin/python -m benchmarks decode $(ARGS)
 
 train-environment: .venv/.training  ## Install what training and exporting need
 
 sweep: .venv/.training $(TRITON_ENVIRONMENT)  ## Measure how dynamic batching is best set, on an idle machine
 	.venv/bin/python -m export sweep $(ARGS)
 
-lint: .venv/.development  ## Check style and types
+lint: .venv/.development check-manifests  ## Check style, types, Dockerfiles and Kubernetes manifests
 	.venv/bin/python -m ruff format --check .
 	.venv/bin/python -m ruff check .
 	.venv/bin/python -m mypy
+	.venv/bin/hadolint */Dockerfile
 
 format: .venv/.development  ## Format the code
 	.venv/bin/python -m ruff format .
@@ -91,10 +107,10 @@ lock: .venv/.development  ## Pin what is declared, in constraints.txt; ARGS=--up
 	.venv/bin/uv pip compile --universal --fork-strategy fewest --python-version 3.11 --all-extras --group development \
 		--no-annotate --no-header $(ARGS) pyproject.toml --output-file constraints.txt
 
-lighthouse: .venv/.development programs  ## Measure the page by Lighthouse, served by nginx
+lighthouse: .venv/.development  ## Measure the page by Lighthouse, served by nginx
 	.venv/bin/python -m tests.frontend.lighthouse
 
-page-pictures: .venv/.development $(TRITON_ENVIRONMENT) programs  ## Take the README's pictures of the page
+page-pictures: .venv/.development $(TRITON_ENVIRONMENT)  ## Take the README's pictures of the page
 	.venv/bin/python -m tests.frontend.page_pictures
 
 clean:  ## Remove environments and caches, but no data, checkpoints or models
@@ -129,13 +145,3 @@ clean:  ## Remove environments and caches, but no data, checkpoints or models
 	$(PYTHON) -m venv $(@D)
 	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check $(PACKAGE)
 	touch $@
-
-# Programs that tests drive, each with the Debian package that holds it. Docker's server and client are one package of
-# Debian 12 and two of Debian 13.
-CONTAINER_PROGRAMS := dockerd:docker.io docker:docker-cli mmdebstrap:mmdebstrap
-TEST_PROGRAMS := chromium:chromium nginx:nginx promtool:prometheus redis-server:redis-server node:nodejs npm:npm \
-	$(CONTAINER_PROGRAMS)
-
-.PHONY: programs
-programs:
-	@.ci/install-programs $(TEST_PROGRAMS)

@@ -1,12 +1,12 @@
-"""Benchmarks: what each part costs, what the whole reaches, and how it compares with what people write or pick.
+"""Benchmarks: what each stage costs, what the gateway adds, and how it compares with alternatives.
 
-`make bench` runs all of them and writes docs/PERFORMANCE.md. Rounds are interleaved, numbers are medians, and CPU
-time stands beside wall time, because it is what a machine can sell and what a busy neighbour disturbs least.
+`python -m benchmarks` measures and writes docs/performance.json and docs/PERFORMANCE.md; `python -m benchmarks compare`
+compares two checkouts. Contenders take turns and figures are medians over the rounds.
 """
 
 import os
 
-# One thread, as in the gateway's decode workers: a second one spins where it should wait. numpy reads it once.
+# One thread, as in the gateway's decode workers; numpy reads it once.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-# Packages of ONNX Runtime report their use to its maker unless this is set when it is imported.
+# ONNX Runtime sends telemetry unless this is set before it is imported.
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"

@@ -1,33 +1,18 @@
-"""`make bench-decode`: what decoding costs beside the codec, against what people write.
+"""The stages of one prediction, and decoding against alternatives, all in this process on one thread.
 
-Every contender reads the same bytes into the same kind of result. Rounds are interleaved, and CPU time counts all
-threads of the process: wall-clock time would reward burning a second core.
-
-- `bare`: PyAV decodes both tracks whole on one thread and throws the frames away: the floor.
-- `read_clip`: the product, clip → tensors.
-- `opencv_librosa`: OpenCV reads all frames, eight are resized; librosa loads and transforms the sound. It needs files.
-- `decord`: the same with decord's readers, in the environment that `--decord` names; it has no face crop either.
-- `stages`: the parts of `read_clip`, each alone.
-- `tried`: ways to decode that are not used, or whose gain is stated, each against `bare`.
-- `cores`: `read_clip` on one core and on two, wall-clock and CPU time.
-- `worker`: how long a lost decode worker takes to be replaced, and its first clip against its tenth, wall-clock time.
+Alternatives read the same bytes and give eight frames and a log-mel spectrogram, or less: only `read_clip` finds the
+face, and decord stops at the waveform. decord runs in an environment of its own (`make peers`).
 """
 
 from __future__ import annotations
 
-import argparse
-import asyncio
 import io
 import json
-import platform
 import statistics
 import subprocess
-import sys
 import tempfile
-import time
 from collections.abc import Callable
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
@@ -35,27 +20,21 @@ import av
 import cv2
 import numpy as np
 
-from avemotion.preprocessing.audio import read_sound
-from avemotion.preprocessing.clip import decode_window, read_clip
-from avemotion.preprocessing.contract import FRAME_COUNT, FRAME_SIZE, HOP_LENGTH, MEL_BINS, SAMPLE_RATE
-from avemotion.preprocessing.face import crop_square, find_face
-from avemotion.preprocessing.limits import DecodeBudget, MediaLimits
-from avemotion.preprocessing.log_mel import log_mel
-from avemotion.preprocessing.media import open_media
-from avemotion.preprocessing.parallelism import parallelism
-from avemotion.preprocessing.video import read_pictures, sample_times
-from benchmarks import measuring
-from gateway.decode_process import DecodeProcess, worker_context
-from gateway.decode_worker import WorkerLimits, decode_clip
+from avemotion.client.sampling import sample_clip
+from avemotion.preprocessing.clip import read_clip
+from avemotion.preprocessing.contract import FFT_SIZE, FRAME_COUNT, FRAME_SIZE, HOP_LENGTH, MEL_BINS, SAMPLE_RATE
+from avemotion.preprocessing.execution import parallelism, timed
+from avemotion.preprocessing.sampled import read_sampled
+from benchmarks.measuring import interleaved
+from benchmarks.models import BATCH, committed_model, infer, make_models, session
+from benchmarks.results import ROOT, Section, section, short, table
+from benchmarks.workloads import FILES, RECORDING, SAMPLED, SAMPLING, clip
 
-CLIPS: Final = (
-    "01-01-01-01-01-01-01.mp4",
-    "chrome_a01_disgust_vp8.webm",
-    "chrome_a01_disgust_vp9.webm",
-    "chrome_a01_disgust_avc1.mp4",
+HEAD: Final = (
+    *("clip", "demux", "codec alone", "`read_clip`", "of that: face, crop", "log-mel"),
+    *("on two cores, wall", "OpenCV + librosa", "decord"),
 )
-"""The 720p original and one recording of each kind that Chrome makes."""
-
+_DECORD_PYTHON: Final = ROOT / ".venv-peer-decord" / "bin" / "python"
 _DECORD: Final = """
 import json, sys, time
 import decord
@@ -72,226 +51,118 @@ print(json.dumps(times[1:]))
 """
 
 
-def bare(data: bytes) -> None:
-    """Decode both tracks whole, on one thread."""
+def measure(rounds: int) -> Section:
+    """The stages of a prediction, and alternatives for decoding.
+
+    Args:
+        rounds: Number of measurements of each.
+    """
+    cv2.setNumThreads(1)
+    recording = clip(RECORDING)
+    rows: list[Any] = [(name, *_measure_clip(clip(name), rounds)) for name in FILES]
+    sampled = sample_clip(recording, SAMPLING)
+    cost = interleaved({"sampled": partial(read_sampled, sampled.frames, sampled.audio)}, rounds)
+    rows.append((SAMPLED, None, None, cost["sampled"]["cpu"], *[None] * 5))
+    one = read_clip(recording).tensors()
+    batch = {key: np.repeat(array, BATCH, axis=0) for key, array in one.items()}
+    models = []
+    for name, path in (("INT8", committed_model()), ("FP32", make_models().fp32)):
+        model = session(path)
+        costs = interleaved({"one": partial(infer, model, one), "batch": partial(infer, model, batch)}, rounds)
+        models.append((name, costs["one"]["wall"], costs["batch"]["wall"] / BATCH))
+    (_, int8, int8_batch), (_, fp32, fp32_batch) = models
+    return section(
+        "Stages of one prediction",
+        "CPU milliseconds on one thread. *Codec alone* decodes both tracks whole and discards the frames; `read_clip` "
+        "decodes only what its window needs. OpenCV with librosa and decord do not look for the face. The model takes "
+        f"{short(int8)} ms in INT8 and {short(fp32)} ms in FP32; per clip in batches of {BATCH}, {short(int8_batch)} "
+        f"and {short(fp32_batch)} ms.",
+        table(HEAD, rows),
+        table(("model", "one clip, ms", "each clip of a batch, ms"), models, on_page=False),
+    )
+
+
+def _measure_clip(data: bytes, rounds: int) -> list[float | None]:
+    with tempfile.TemporaryDirectory() as folder:
+        path, sound = Path(folder) / "clip", Path(folder) / "sound.wav"
+        path.write_bytes(data)
+        _extract_sound(path, sound)
+        tasks: dict[str, Callable[[], object]] = {
+            "demux": partial(demux, data),
+            "codec": partial(decode_all, data),
+            "read_clip": partial(_read_on, 1, data),
+            "two cores": partial(_read_on, 2, data),
+            "OpenCV": partial(opencv_librosa, path, sound),
+        }
+        costs = interleaved(tasks, rounds)
+        parts: dict[str, list[float]] = {"crop": [], "mel": []}
+        for _ in range(rounds):
+            with timed() as stages:
+                read_clip(data)
+            for name, values in parts.items():
+                values.append(1000 * stages[name])
+        return [
+            *(costs[name]["cpu"] for name in ("demux", "codec", "read_clip")),
+            *(statistics.median(values) for values in parts.values()),
+            costs["two cores"]["wall"],
+            costs["OpenCV"]["cpu"],
+            _decord(path, rounds),
+        ]
+
+
+def _read_on(cores: int, data: bytes) -> object:
+    with parallelism(cores):
+        return read_clip(data)
+
+
+def demux(data: bytes) -> int:
+    """Read all packets; returns their number."""
     with av.open(io.BytesIO(data)) as container:
-        for stream in container.streams:
+        return sum(1 for _ in container.demux())
+
+
+def decode_all(data: bytes) -> int:
+    """Decode both tracks whole on one thread and discard the frames; returns their number."""
+    with av.open(io.BytesIO(data)) as container:
+        streams = [*container.streams.video[:1], *container.streams.audio[:1]]
+        for stream in streams:
             stream.codec_context.thread_count = 1
-        for _ in container.decode():
-            pass
+        return sum(len(packet.decode()) for packet in container.demux(streams))
 
 
-def opencv_librosa(path: Path) -> tuple[Any, Any]:
-    """What people write: all frames by OpenCV, the sound by librosa."""
-    import librosa  # noqa: PLC0415 (a second of import that only this contender needs)
+def _decord(path: Path, rounds: int) -> float | None:
+    """CPU milliseconds of decord; None if it is not installed or cannot read the clip."""
+    if not _DECORD_PYTHON.is_file():
+        return None
+    command = [str(_DECORD_PYTHON), "-c", _DECORD, str(path), str(rounds)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return None if done.returncode else 1000 * statistics.median(json.loads(done.stdout))
+
+
+def opencv_librosa(path: Path, sound: Path) -> tuple[Any, Any]:
+    """The usual way: all frames by OpenCV, of which eight are resized; the sound by librosa.
+
+    Args:
+        path: The clip.
+        sound: Its sound as a WAV file, extracted beforehand, because librosa reads neither AAC nor Opus.
+    """
+    import librosa  # noqa: PLC0415 (a second of import that only this alternative needs)
 
     capture = cv2.VideoCapture(str(path))
     frames = []
-    while True:
-        there, frame = capture.read()
-        if not there:
-            break
-        frames.append(frame)
+    while (read := capture.read())[0]:
+        frames.append(read[1])
     chosen = [frames[int((part + 0.5) * len(frames) / FRAME_COUNT)] for part in range(FRAME_COUNT)]
-    pictures = [cv2.resize(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB), (FRAME_SIZE, FRAME_SIZE)) for frame in chosen]
-    sound, _ = librosa.load(_sound_file(path), sr=SAMPLE_RATE, mono=True, duration=3.0)
-    mel = librosa.feature.melspectrogram(y=sound, sr=SAMPLE_RATE, n_fft=1024, hop_length=HOP_LENGTH, n_mels=MEL_BINS)
-    return np.stack(pictures), librosa.power_to_db(mel, ref=np.max)
+    resized = [cv2.resize(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB), (FRAME_SIZE, FRAME_SIZE)) for frame in chosen]
+    waveform, rate = librosa.load(sound, sr=SAMPLE_RATE, mono=True, duration=3.0)
+    mel = librosa.feature.melspectrogram(y=waveform, sr=rate, n_fft=FFT_SIZE, hop_length=HOP_LENGTH, n_mels=MEL_BINS)
+    return np.stack(resized), librosa.power_to_db(mel, ref=np.max)
 
 
-def _sound_file(path: Path) -> Path:
-    """The sound as a WAV file beside the clip, which librosa needs for lack of AAC and Opus; made beforehand."""
-    wav = path.with_suffix(".wav")
-    if not wav.exists():
-        with av.open(str(path)) as source, av.open(str(wav), "w") as out:
-            stream = out.add_stream("pcm_s16le", rate=48_000)
-            for frame in source.decode(audio=0):
-                frame.pts = None
-                out.mux(stream.encode(frame))
-            out.mux(stream.encode(None))
-    return wav
-
-
-def stages(data: bytes) -> dict[str, Callable[[], object]]:
-    """The parts of `read_clip` on one clip, each to be called alone; those of a track include opening the file."""
-    decoded = decode_window(data)
-    times = sample_times(decoded.start, decoded.length)
-    pictures, sound = decoded.pictures, decoded.sound
-    assert sound is not None  # noqa: S101 (the clips that are measured have sound)
-    region = crop_square(find_face(pictures), pictures[0].width, pictures[0].height)
-
-    def video() -> None:
-        with open_media(data, MediaLimits()) as media:
-            assert media.video is not None  # noqa: S101 (as above)
-            list(read_pictures(media.video, times, DecodeBudget()))
-
-    def audio() -> None:
-        with open_media(data, MediaLimits()) as media:
-            assert media.audio is not None  # noqa: S101 (as above)
-            read_sound(media.audio, decoded.start, decoded.length, DecodeBudget())
-
-    def demux() -> None:
-        with open_media(data, MediaLimits()):
-            pass
-
-    return {
-        "demux": demux,
-        "demux_and_video": video,
-        "demux_and_audio": audio,
-        "face": lambda: find_face(pictures),
-        "crop_and_resize": lambda: [picture.resized(region) for picture in pictures],
-        "log_mel": lambda: log_mel(sound.waveform),
-    }
-
-
-def tried(data: bytes) -> dict[str, Callable[[], object]]:
-    """Other ways to decode the video track whole."""
-
-    def decode(
-        threads: int = 1,
-        skip_frame: str = "DEFAULT",
-        codec_options: dict[str, str] | None = None,
-        format_options: dict[str, str] | None = None,
-    ) -> None:
-        with av.open(io.BytesIO(data), options=format_options or {}) as container:
-            context = container.streams.video[0].codec_context
-            context.thread_count, context.thread_type, context.skip_frame = threads, "FRAME", skip_frame
-            context.options = codec_options or {}
-            for _ in container.decode(video=0):
-                pass
-
-    pictures = decode_window(data).pictures
-
-    def face_with_threads() -> None:
-        cv2.setNumThreads(2)
-        find_face(pictures)
-        cv2.setNumThreads(1)
-
-    return {
-        "video_bare": decode,
-        "two_frame_threads": lambda: decode(threads=2),
-        "without_unreferenced_frames": lambda: decode(skip_frame="NONREF"),
-        "without_loop_filter": lambda: decode(codec_options={"skip_loop_filter": "all"}),
-        "short_probing": lambda: decode(format_options={"analyzeduration": "1"}),
-        "face_with_two_threads": face_with_threads,
-        "whole_frames_to_rgb": lambda: [picture.rgb() for picture in pictures],
-    }
-
-
-async def worker(data: bytes, rounds: int) -> dict[str, float]:
-    """Median wall-clock milliseconds of a worker's replacement, and of its first and tenth clip."""
-    process = DecodeProcess(worker_context(), WorkerLimits(2**30, 60, 64, cores=1))
-    await process.start(60)
-    starts, firsts, tenths = [], [], []
-    for _ in range(rounds):
-        process.kill()
-        begin = time.perf_counter()
-        await process.start(60)
-        starts.append(time.perf_counter() - begin)
-        work = (decode_clip, (data, "face", MediaLimits()), 1)
-        clips = [(await process.run(work)).seconds for _ in range(10)]
-        firsts.append(clips[0])
-        tenths.append(clips[9])
-    await process.stop()
-    names = {"replacement": starts, "first_clip": firsts, "tenth_clip": tenths}
-    return {name: round(1000 * statistics.median(values), 1) for name, values in names.items()}
-
-
-def interleaved(contenders: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
-    """Median CPU time of each contender, in milliseconds, after one round that does not count."""
-    times: dict[str, list[float]] = {name: [] for name in contenders}
-    for number in range(rounds + 1):
-        for name, run in contenders.items():
-            begin = time.process_time()
-            run()
-            if number:
-                times[name].append(time.process_time() - begin)
-    return {name: round(1000 * statistics.median(values), 2) for name, values in times.items()}
-
-
-def on_cores(data: bytes, rounds: int) -> dict[str, dict[str, float]]:
-    """Median wall-clock and CPU milliseconds of `read_clip`, by the number of cores that it may use."""
-
-    def read(cores: int) -> None:
-        with parallelism(cores):
-            read_clip(data)
-
-    costs = measuring.interleaved({str(cores): partial(read, cores) for cores in (1, 2)}, rounds)
-    return {
-        cores: {"wall": round(1000 * cost.wall, 1), "cpu": round(1000 * cost.cpu, 1)} for cores, cost in costs.items()
-    }
-
-
-def measure(path: Path, rounds: int, decord: Path | None, folder: Path) -> dict[str, Any]:
-    """Measure all contenders on one clip."""
-    data = path.read_bytes()
-    copy = folder / path.name
-    copy.write_bytes(data)
-    contenders: dict[str, Callable[[], object]] = {
-        "bare": lambda: bare(data),
-        "read_clip": lambda: read_clip(data),
-        "opencv_librosa": lambda: opencv_librosa(copy),
-    }
-    milliseconds = interleaved(contenders, rounds)
-    if decord is not None:
-        command = [str(decord), "-c", _DECORD, str(copy), str(rounds)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode == 0:
-            milliseconds["decord"] = round(1000 * statistics.median(json.loads(done.stdout)), 2)
-        else:
-            print(f"decord cannot read {path.name}: {done.stderr.strip().splitlines()[-1]}", file=sys.stderr)
-    return {
-        "clip": path.name,
-        "milliseconds": milliseconds,
-        "ratio_to_bare": {name: round(value / milliseconds["bare"], 3) for name, value in milliseconds.items()},
-        "stages": interleaved(stages(data), rounds),
-        "tried": interleaved(tried(data), rounds),
-        "cores": on_cores(data, rounds),
-    }
-
-
-def main() -> None:
-    """Run the command."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.decode", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("folder", type=Path, help="folder with the clips, e.g. $EMO_DATA/clips")
-    parser.add_argument("--rounds", type=int, default=15, help="rounds that count")
-    parser.add_argument("--decord", type=Path, help="Python of an environment that holds decord")
-    parser.add_argument("--json", type=Path, help="file that the results are written to")
-    arguments = parser.parse_args()
-    cv2.setNumThreads(1)
-    with tempfile.TemporaryDirectory() as folder:
-        rows = [measure(arguments.folder / name, arguments.rounds, arguments.decord, Path(folder)) for name in CLIPS]
-    report = {
-        "command": " ".join(sys.argv[1:]),
-        "rounds": arguments.rounds,
-        "machine": f"{platform.machine()}, {_processor()}",
-        "versions": {"python": platform.python_version()}
-        | {name: version(name) for name in ("av", "opencv-python-headless", "numpy", "librosa")},
-        "unit": "CPU milliseconds of all threads, median",
-        "clips": rows,
-        "worker_milliseconds": asyncio.run(worker((arguments.folder / CLIPS[1]).read_bytes(), arguments.rounds)),
-    }
-    if arguments.json:
-        arguments.json.write_text(json.dumps(report, indent=2) + "\n")
-    for row in rows:
-        print(f"\n{row['clip']} (CPU ms, median of {arguments.rounds})")
-        for name, value in row["milliseconds"].items():
-            print(f"  {name:18} {value:8.1f}   {row['ratio_to_bare'][name]:.2f} × bare")
-        for part in ("stages", "tried"):
-            print(f"  {part}")
-            for name, value in row[part].items():
-                print(f"    {name:28} {value:7.2f}")
-        print(f"  cores (wall-clock and CPU ms): {row['cores']}")
-    print("\nworker (wall-clock ms)", report["worker_milliseconds"])
-
-
-def _processor() -> str:
-    information = Path("/proc/cpuinfo")
-    names = [line for line in information.read_text().splitlines() if line.startswith("model name")]
-    return f"{len(names)} × {names[0].split(':')[1].strip()}" if names else platform.processor()
-
-
-if __name__ == "__main__":
-    main()
+def _extract_sound(path: Path, wav: Path) -> None:
+    with av.open(str(path)) as source, av.open(str(wav), "w") as out:
+        stream = out.add_stream("pcm_s16le", rate=48_000)
+        for frame in source.decode(audio=0):
+            frame.pts = None
+            out.mux(stream.encode(frame))
+        out.mux(stream.encode(None))

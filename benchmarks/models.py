@@ -1,34 +1,38 @@
-"""The models that are compared, made from the one that is committed, so that benchmarks need no training.
+"""The models that are compared, made from the committed one, so that benchmarks need no training.
 
-The committed INT8 model holds all weights. Read back out of it they are a network, which the plain design runs in
-PyTorch, and whose export is the FP32 model. All three answer alike to within the rounding of activations, so that
-peers can be checked against each other.
+The committed INT8 model holds all weights. Read back, they are a network, which the plain design runs in PyTorch and
+which is exported again as the FP32 model. All three agree to within the rounding of activations.
 """
 
 from __future__ import annotations
 
 import hashlib
 import shutil
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Final, NamedTuple
 
+import numpy as np
+import numpy.typing as npt
+import onnxruntime
+
+from avemotion.preprocessing.contract import INPUTS, PROBABILITIES
+from benchmarks.results import FOLDER, ROOT
 from export.repository import install, versions
 
-COMMITTED = Path(__file__).parents[1] / "model_repository" / "emotion_int8"
-_MADE_OF = "made_of.txt"
-"""File with the SHA-256 of the committed model that the others were made of."""
+Tensors = dict[str, npt.NDArray[Any]]
+"""The contract's inputs by name, with a batch dimension."""
+
+BATCH: Final = 8
+"""Clips in a batch that suits the CPU."""
+
+_MADE_OF: Final = "made_of.txt"
+"""File with the SHA-256 of the committed model that the others were made from."""
 
 
-@dataclass(frozen=True)
-class Models:
-    """One network three times.
+class Models(NamedTuple):
+    """One network in three forms: the ONNX files, and the network for PyTorch.
 
-    Attributes:
-        repositories: By name of the model, `emotion_int8` and `emotion_fp32`, a model repository with version 1 of it
-            alone: whoever measures one loads no other, which Triton would look after.
-        int8: The ONNX file of the former.
-        fp32: The ONNX file of the latter.
-        checkpoint: The network of both, for PyTorch.
+    `repositories` holds a model repository for each of `emotion_int8` and `emotion_fp32`, with that model alone.
     """
 
     repositories: dict[str, Path]
@@ -38,28 +42,24 @@ class Models:
 
 
 def committed_model() -> Path:
-    """The newest version of the INT8 model in the repository."""
-    return versions(COMMITTED)[-1].folder / "model.onnx"
+    """The newest version of the committed INT8 model."""
+    return versions(ROOT / "model_repository" / "emotion_int8")[-1].folder / "model.onnx"
 
 
-def fp32_model(folder: Path) -> Path:
-    """The FP32 twin of the committed model. Made elsewhere, it and the file beside it, `made_of.txt`, are all it takes.
+def make_models(folder: Path = FOLDER / "models") -> Models:
+    """The models, made again if the committed one has changed.
 
-    Args:
-        folder: As `make_models` fills it.
-    """
-    model = _models(folder).fp32
-    return model if model.is_file() and _is_fresh(folder) else make_models(folder).fp32
-
-
-def make_models(folder: Path) -> Models:
-    """The committed INT8 model, its FP32 twin and their checkpoint; made anew where the committed model has changed.
+    A machine without PyTorch needs only the files `fp32` and `made_of.txt`, copied from elsewhere.
 
     Raises:
-        ModelFileError: The committed model's fusion is one whose weights cannot be read back.
+        ModelFileError: The weights of the committed model's fusion cannot be read back.
     """
-    models = _models(folder)
-    if models.int8.is_file() and models.checkpoint.is_file() and _is_fresh(folder):
+    repositories = {name: folder / f"only_{name}" for name in ("emotion_int8", "emotion_fp32")}
+    int8, fp32 = (repository / name / "1" / "model.onnx" for name, repository in repositories.items())
+    models = Models(repositories, int8, fp32, folder / "network.pt")
+    digest = hashlib.sha256(committed_model().read_bytes()).hexdigest()
+    made_of = folder / _MADE_OF
+    if fp32.is_file() and made_of.is_file() and made_of.read_text() == digest:
         return models
     # Slow to import, and absent from machines that only run models.
     import torch  # noqa: PLC0415
@@ -69,33 +69,28 @@ def make_models(folder: Path) -> Models:
     from training.checkpoint import save_checkpoint  # noqa: PLC0415
     from training.exported import read_exported  # noqa: PLC0415
 
-    committed = committed_model()
     shutil.rmtree(folder, ignore_errors=True)
-    clips = {name: torch.from_numpy(array) for name, array in random_inputs(8, (True, True), seed=0).items()}
-    checkpoint = read_exported(committed, clips)
     folder.mkdir(parents=True)
+    clips = {name: torch.from_numpy(array) for name, array in random_inputs(8, (True, True), seed=0).items()}
+    checkpoint = read_exported(committed_model(), clips)
     exported = folder / "fp32.onnx"
     export_onnx(checkpoint, exported, git_commit="unknown")
-    for (name, repository), file in zip(models.repositories.items(), (committed, exported), strict=True):
+    for (name, repository), file in zip(repositories.items(), (committed_model(), exported), strict=True):
         repository.mkdir()
         install(repository, {name: {"model.onnx": file}}, checkpoint.crop)
     exported.unlink()
     save_checkpoint(models.checkpoint, checkpoint)
-    (folder / _MADE_OF).write_text(_digest())
+    made_of.write_text(digest)
     return models
 
 
-def _models(folder: Path) -> Models:
-    repositories = {name: folder / f"only_{name}" for name in ("emotion_int8", "emotion_fp32")}
-    int8, fp32 = (repository / name / "1" / "model.onnx" for name, repository in repositories.items())
-    return Models(repositories, int8, fp32, folder / "network.pt")
+def session(path: Path) -> onnxruntime.InferenceSession:
+    """A model on one thread of the CPU."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
 
 
-def _is_fresh(folder: Path) -> bool:
-    """Whether the models there were made of the model that is committed now."""
-    made_of = folder / _MADE_OF
-    return made_of.is_file() and made_of.read_text() == _digest()
-
-
-def _digest() -> str:
-    return hashlib.sha256(committed_model().read_bytes()).hexdigest()
+def infer(model: onnxruntime.InferenceSession, tensors: Tensors) -> npt.NDArray[Any]:
+    """Probabilities [batch, labels]."""
+    return np.asarray(model.run([PROBABILITIES.name], {spec.name: tensors[spec.name] for spec in INPUTS})[0])

@@ -1,163 +1,124 @@
-"""Servers side by side: latency of one request alone, and throughput when eight clients never stop asking.
-
-All contenders run and take turns, so that a change of the machine meets all of them alike. While one is measured the
-others are stopped: some are busy while nobody asks them, which is measured, too, and reported.
-"""
+"""Servers side by side: this gateway with its models and predictors, and against alternatives."""
 
 from __future__ import annotations
 
-import statistics
-import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
-from functools import partial
-from typing import Any
+import os
+from collections.abc import Sequence
+from typing import Any, Final
 
-from benchmarks import workloads
-from benchmarks.contenders import PEERS, peer
-from benchmarks.floor import Floor
-from benchmarks.load import Outcome, drive
-from benchmarks.measuring import awake, cpu_seconds, suspended
-from benchmarks.models import make_models
-from benchmarks.results import FOLDER
-from loadtest.payloads import Payload, ask, wait_until
-from loadtest.servers import Contender, Running, ours, running
+from benchmarks.models import Models, make_models
+from benchmarks.results import Section, section, table
+from benchmarks.turns import Rounds, Turns, by_turns, medians, paired, server_turns, suspended_servers
+from benchmarks.workloads import ORIGINAL, RECORDING, SAMPLED, payload
+from loadtest.servers import ROOT, Contender, ours
 
-CLIENTS = 8
-_RAMP = 1.0
-_PATIENCE = 60.0
+PEERS: Final = ("plain", "litserve", "bentoml")
+OURS: Final = "this project"
+OURS_SAMPLED: Final = "this project, sampled"
 
 
-def measure_variants(rounds: int, seconds: float, requests: int) -> dict[str, Any]:
-    """This project's server in its variants: INT8 and FP32, in Triton and in the gateway's own process."""
-    variants = [
-        ours(f"{model.removeprefix('emotion_').upper()}, {predictor}", repository, model=model, predictor=predictor)
-        for model, repository in make_models(FOLDER / "models").repositories.items()
-        for predictor in ("triton", "onnxruntime")
-    ]
-    return compare(variants, [workloads.RECORDING, workloads.SAMPLED], rounds, seconds, requests)
-
-
-def measure_peers(rounds: int, seconds: float, requests: int) -> dict[str, Any]:
-    """This project's server against the plain design, the serving peers and the floor, with the same clips."""
-    models = make_models(FOLDER / "models")
-    contenders = [ours("this project", models.repositories["emotion_int8"]), *(peer(name, models) for name in PEERS)]
-    whole = [workloads.RECORDING, workloads.ORIGINAL]
-    with Floor(models.int8, {name: workloads.clip(name) for name in whole}) as floor:
-        return compare(contenders, [*whole, workloads.SAMPLED], rounds, seconds, requests, floors={"floor": floor})
-
-
-def compare(
-    contenders: Sequence[Contender],
-    names: Sequence[str],
-    rounds: int,
-    seconds: float,
-    requests: int,
-    *,
-    floors: Mapping[str, Floor] | None = None,
-) -> dict[str, Any]:
-    """Measure contenders by turns.
+def peer(name: str, models: Models) -> Contender:
+    """An alternative from `benchmarks/peers`, in its own environment.
 
     Args:
-        contenders: Who.
-        names: Workloads; one that a contender has no endpoint for is left out.
-        rounds: How often each is measured.
-        seconds: Length of a saturated measurement.
-        requests: Number of requests of a measurement alone.
-        floors: What takes turns with them and is no server, by name.
+        name: One of `PEERS`.
+        models: What it serves: the checkpoint in the plain design, the INT8 file in the others.
 
-    Returns:
-        `figures`, by contender and workload: `alone` and `saturated`, each the medians over the rounds, and `rounds` of
-        both; `floors`, by name and workload: the medians, and `rounds` of `saturated`; `answers`, the first answer of
-        each contender to each workload; `idle_cpu`, the share of one core that each takes while nobody asks.
+    Raises:
+        FileNotFoundError: Its environment is not installed; the message says how to install it.
     """
-    probe = workloads.upload(workloads.clip(workloads.RECORDING))
-    with ExitStack() as stack:
-        servers = [
-            stack.enter_context(running(one, probe, log=FOLDER / "logs" / f"{_slug(one.name)}.log"))
-            for one in contenders
-        ]
-        payloads = {server.name: workloads.payloads(server.address, names) for server in servers}
-        found: dict[str, Any] = {server.name: {} for server in servers}
-        answers = {server.name: _warm_up(server, payloads[server.name]) for server in servers}
-        idle = _idle_cpu(servers)
-        stack.enter_context(suspended([server.pid for server in servers]))
-        least: dict[str, Any] = {}
-        turns: list[Callable[[], None]] = [
-            partial(_take_turn, server, payloads[server.name], found[server.name], seconds, requests)
-            for server in servers
-        ]
-        for name, floor in (floors or {}).items():
-            least[name] = {clip: [] for clip in floor.clips}
-            turns.insert(0, partial(_take_floors_turn, floor, least[name], seconds))
-        for number in range(rounds):
-            # Every other round goes backwards, so that nobody always comes after the same one.
-            for turn in turns if number % 2 == 0 else turns[::-1]:
-                turn()
-    figures = {
-        server: {
-            name: {kind: _medians(rows) for kind, rows in kinds.items()} | {"rounds": kinds}
-            for name, kinds in by.items()
-        }
-        for server, by in found.items()
+    folder = ROOT / f".venv-peer-{name}" / "bin"
+    if not folder.is_dir():
+        raise FileNotFoundError(f"{folder.parent.name} is not installed; run `make peers`.")
+    modules = {
+        "plain": ("uvicorn", "benchmarks.peers.plain:app", "--port", "{port}", "--log-level", "warning"),
+        "litserve": ("benchmarks.peers.litserve_server",),
+        "bentoml": ("bentoml", "serve", "benchmarks.peers.bentoml_service:Emotion", "--port", "{port}"),
     }
-    bare = {
-        name: {clip: _medians(rows) | {"rounds": {"saturated": rows}} for clip, rows in by.items()}
-        for name, by in least.items()
+    variables = {
+        "EMO_PEER_MODEL": str((models.checkpoint if name == "plain" else models.int8).resolve()),
+        "EMO_PEER_PORT": "{port}",
+        "PYTHONPATH": str(ROOT),
+        "BENTOML_HOST": "127.0.0.1",
+        "BENTOML_DO_NOT_TRACK": "True",
+        "PATH": f"{folder}{os.pathsep}{os.environ['PATH']}",
     }
-    return {"figures": figures, "floors": bare, "answers": answers, "idle_cpu": idle, "clients": CLIENTS}
+    return Contender(name, (str(folder / "python"), "-m", *modules[name]), variables)
 
 
-def _take_turn(
-    server: Running, payloads: dict[str, Payload], found: dict[str, Any], seconds: float, requests: int
-) -> None:
-    with awake(server.pid):
-        for name, payload in payloads.items():
-            rows = found.setdefault(name, {"alone": [], "saturated": []})
-            alone, saturated = _measure(server, payload, seconds, requests)
-            rows["alone"].append(alone.summary())
-            rows["saturated"].append(saturated.summary())
+def measure_variants(rounds: int, seconds: float, requests: int) -> Section:
+    """This gateway with INT8 and FP32, in Triton and in its own process.
 
-
-def _take_floors_turn(floor: Floor, found: dict[str, Any], seconds: float) -> None:
-    for name, rows in found.items():
-        rows.append(floor.measure(name, seconds))
-
-
-def _measure(server: Running, payload: Payload, seconds: float, requests: int) -> tuple[Outcome, Outcome]:
-    """One request at a time, and as many as the server can answer."""
-    address, pid = server.address, server.pid
-    # After a rest, caches are cold, and a request that the rest interrupted may fail.
-    wait_until(
-        lambda: not drive(address, [payload], clients=1, requests=3).refusals, f"{server.name} answers", _PATIENCE
+    Args:
+        rounds: Number of measurements of each.
+        seconds: Length of a saturated measurement.
+        requests: Number of requests of a measurement with one client.
+    """
+    contenders = [
+        ours(f"{model[-4:].upper()}, {predictor}", model_repository=str(folder), model=model, predictor=predictor)
+        for model, folder in make_models().repositories.items()
+        for predictor in ("triton", "onnxruntime")
+    ]
+    payloads = {name: payload(name) for name in (RECORDING, SAMPLED)}
+    with suspended_servers(contenders) as servers:
+        turns: Turns = {}
+        for one in servers:
+            turns |= server_turns(one.name, one, payloads, seconds, requests)
+        found = by_turns(turns, rounds)
+    return section(
+        "INT8 and FP32, in Triton and in the gateway's process",
+        "FP32 is exported from the weights of the committed INT8 model.",
+        _short_table("model, predictor", found, (RECORDING, SAMPLED)),
+        _long_table(found),
     )
-    # A system may have taken away memory of processes that rested: all of them get it back first, not one.
-    drive(address, [payload], clients=CLIENTS, requests=2 * CLIENTS)
-    alone = drive(address, [payload], clients=1, requests=requests, server_pid=pid)
-    return alone, drive(address, [payload], clients=CLIENTS, seconds=seconds, ramp=_RAMP, server_pid=pid)
 
 
-def _warm_up(server: Running, payloads: dict[str, Payload]) -> dict[str, Any]:
-    """Ask for each workload a few times at once, so that every worker has seen one; returns the first answers."""
-    answers = {}
-    for name, payload in payloads.items():
-        status, answer = ask(server.address, payload)
-        if status != 200:
-            raise RuntimeError(f"{server.name} answers {name} with {status}: {answer}")
-        answers[name] = {key: answer[key] for key in ("probs", "top1")}
-        drive(server.address, [payload], clients=CLIENTS, requests=2 * CLIENTS)
-    return answers
+def measure_peers(rounds: int, seconds: float, requests: int) -> Section:
+    """This gateway against alternatives, with the same clips, and with a client that samples the recording itself.
+
+    Args:
+        rounds: Number of measurements of each.
+        seconds: Length of a saturated measurement.
+        requests: Number of requests of a measurement with one client.
+    """
+    models = make_models()
+    contenders = [ours(OURS, model_repository=str(models.repositories["emotion_int8"]))]
+    contenders += [peer(name, models) for name in PEERS]
+    payloads = {name: payload(name) for name in (RECORDING, ORIGINAL)}
+    with suspended_servers(contenders) as servers:
+        turns = server_turns(OURS_SAMPLED, servers[0], {RECORDING: payload(SAMPLED)}, seconds, requests)
+        for one in servers:
+            turns |= server_turns(one.name, one, payloads, seconds, requests)
+        found = by_turns(turns, rounds)
+    pairs = {RECORDING: (OURS, RECORDING), ORIGINAL: (OURS, ORIGINAL), "sampled": (OURS_SAMPLED, RECORDING)}
+    head = [f"{name}: {what}" for name in pairs for what in ("throughput", "speed of one client")]
+    ratios: list[list[Any]] = []
+    for name in PEERS:
+        ratios.append([f"× {name}"])
+        for mine, clip in pairs.values():
+            our, their = found[mine][clip], found[name][clip]
+            ratios[-1] += [paired(our, their, "per_second")[0], paired(their, our, "alone_p50_ms")[0]]
+    return section(
+        "Comparison with alternatives",
+        "*plain* is FastAPI, a temporary file, OpenCV, FFmpeg, librosa and PyTorch in one process; *litserve* and "
+        "*bentoml* serve the INT8 model with the same clip pipeline and a worker for each core "
+        "([peers](../benchmarks/peers)). *sampled* is the recording from a client that samples it itself.",
+        _short_table("server", found, (RECORDING, ORIGINAL)),
+        table(("this project", *head), ratios),
+        _long_table(found),
+    )
 
 
-def _idle_cpu(servers: Sequence[Running], seconds: float = 5.0) -> dict[str, float]:
-    before = {server.name: cpu_seconds(server.pid) for server in servers}
-    time.sleep(seconds)
-    return {server.name: (cpu_seconds(server.pid) - before[server.name]) / seconds for server in servers}
+def _short_table(title: str, found: Rounds, clips: Sequence[str]) -> dict[str, Any]:
+    """The most telling figures, a row for each contender."""
+    keys = {"alone_p50_ms": "one client p50 ms", "per_second": "saturated per s", "server_cpu_ms": "CPU ms"}
+    rows = [[medians(by[clip])[key] if clip in by else None for clip in clips for key in keys] for by in found.values()]
+    head = [f"{clip}: {meaning}" for clip in clips for meaning in keys.values()]
+    return table((title, *head), [(name, *row) for name, row in zip(found, rows, strict=True)])
 
 
-def _medians(rows: Sequence[dict[str, float]]) -> dict[str, float]:
-    return {key: statistics.median(row[key] for row in rows) for key in rows[0]}
-
-
-def _slug(name: str) -> str:
-    return "".join(letter if letter.isalnum() else "_" for letter in name)
+def _long_table(found: Rounds) -> dict[str, Any]:
+    """All figures, a row for each contender and clip."""
+    rows = {(name, clip): medians(rows) for name, by in found.items() for clip, rows in by.items()}
+    head = list(next(iter(rows.values())))
+    return table(("server", "clip", *head), [(*key, *map(row.get, head)) for key, row in rows.items()], on_page=False)

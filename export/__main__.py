@@ -1,4 +1,4 @@
-"""Command line: `python -m export checkpoints/best.pt`, and commands for what was exported."""
+"""Command line: `python -m export checkpoints/best.pt`, and commands on the model repository."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from export.repository import promote, prune, roll_back, served, versions
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command; returns the exit status."""
+    """Run one command and return the exit status."""
     given = sys.argv[1:] if arguments is None else arguments
     try:
         if given and given[0] in _COMMANDS:
@@ -29,7 +29,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _export(options: argparse.Namespace) -> None:
-    from export.pipeline import Settings, export_checkpoint  # noqa: PLC0415 (torch: the other commands do without)
+    from export.pipeline import Settings, export_checkpoint  # noqa: PLC0415 (imports torch, which the other commands do not need)
 
     export_checkpoint(
         Settings(
@@ -46,7 +46,7 @@ def _export(options: argparse.Namespace) -> None:
 
 
 def _list(options: argparse.Namespace) -> None:
-    """List models and versions of the repository, and which Triton serves."""
+    """List the models of the repository, their versions, and which of them Triton serves."""
     for model in sorted(path.parent for path in options.repository.glob("*/config.pbtxt")):
         current = served(model)
         found = versions(model)
@@ -57,31 +57,31 @@ def _list(options: argparse.Namespace) -> None:
 
 
 def _promote(options: argparse.Namespace) -> None:
-    """Serve this version; newer ones are put aside."""
+    """Serve a version; newer versions are retired."""
     promote(_model(options), options.version)
     print(f"{options.model}: version {options.version} is served.")
 
 
 def _rollback(options: argparse.Namespace) -> None:
-    """Serve the version before the one that is served."""
+    """Serve the version before the one that is served now."""
     print(f"{options.model}: version {roll_back(_model(options))} is served.")
 
 
 def _prune(options: argparse.Namespace) -> None:
-    """Delete the oldest versions, but never the one that is served."""
+    """Delete the oldest versions, but never the served one."""
     deleted = ", ".join(map(str, prune(_model(options), options.keep)))
     print(f"{options.model}: " + (f"deleted {deleted}." if deleted else "nothing to delete."))
 
 
 def _inspect(options: argparse.Namespace) -> None:
-    """Print contract, origin, sizes, inputs, outputs and operators of an ONNX file."""
+    """Print the contract, origin, size, inputs, outputs and operators of an ONNX file."""
     from export.inspection import inspect  # noqa: PLC0415 (slow to import)
 
     print(inspect(options.model))
 
 
 def _configure(options: argparse.Namespace) -> None:
-    """Write every config.pbtxt anew: of the models in the repository, and of the overlays."""
+    """Write all config.pbtxt files: those of the repository's models and those of the GPU overlay."""
     from export.overlays import write_configurations  # noqa: PLC0415
 
     for path in write_configurations(options.repository):
@@ -89,8 +89,8 @@ def _configure(options: argparse.Namespace) -> None:
 
 
 def _sweep(options: argparse.Namespace) -> None:
-    """Measure how dynamic batching, instances and threads are best set, against the real Triton."""
-    from export.sweep import sweep  # noqa: PLC0415 (Triton's client)
+    """Benchmark settings of dynamic batching, instances and threads on a real Triton server."""
+    from export.sweep import sweep  # noqa: PLC0415 (imports Triton's client)
 
     sweep(
         options.repository / options.model,

@@ -1,4 +1,4 @@
-"""The command line of `python -m export`: a checkpoint, or one of the commands for what was exported."""
+"""Arguments of `python -m export`: a checkpoint, or a command on the model repository."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from typing import Any
 
 from export.choices import ACTIVATIONS, CALIBRATIONS, SCOPES, Limits, Recipe
 
-_COMMANDS = """commands for what was exported:
-  list                    models and versions of the repository, and which are served
-  promote MODEL VERSION   serve this version; newer ones are put aside
-  rollback MODEL          serve the version before the one that is served
+_COMMANDS = """commands on the model repository:
+  list                    list models and versions, and which of them Triton serves
+  promote MODEL VERSION   serve a version; newer versions are retired
+  rollback MODEL          serve the version before the one that is served now
   prune MODEL             delete old versions
-  inspect MODEL.onnx      contract, origin, sizes, inputs, outputs and operators of a file
-  configure               write every config.pbtxt anew, those of the overlays too
-  sweep                   measure how dynamic batching is best set, against the real Triton
-`python -m export COMMAND --help` explains each."""
+  inspect MODEL.onnx      print contract, origin, size, inputs, outputs and operators of a file
+  configure               write all config.pbtxt files, those of the GPU overlay included
+  sweep                   benchmark settings of dynamic batching on a real Triton server
+See `python -m export COMMAND --help`."""
 
 
 def export_parser() -> argparse.ArgumentParser:
@@ -29,54 +29,63 @@ def export_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("checkpoint", type=Path, help="file of `python -m training.train`, e.g. checkpoints/best.pt")
+    add("checkpoint", type=Path, help="checkpoint of `python -m training.train`, e.g. checkpoints/best.pt")
     _add_repository(parser)
     add(
         "--cache",
         type=Path,
         default=Path("data/cache"),
-        help="prepared clips: of training actors to calibrate INT8, of others to check it; default: %(default)s",
+        help="cache of decoded clips: training actors calibrate INT8, the others check it; default: %(default)s",
     )
-    add("--calibration-clips", type=_positive, default=256, help="how many calibrate; default: %(default)s")
+    add("--calibration-clips", type=_positive, default=256, help="number of calibration clips; default: %(default)s")
     recipe, limits = Recipe(), Limits()
-    add("--int8-scope", choices=SCOPES, default=recipe.scope, help="quantised convolutions; default: %(default)s")
-    add("--calibration", choices=CALIBRATIONS, default=recipe.calibration, help="default: %(default)s")
+    add("--int8-scope", choices=SCOPES, default=recipe.scope, help="convolutions to quantise; default: %(default)s")
+    add(
+        "--calibration",
+        choices=CALIBRATIONS,
+        default=recipe.calibration,
+        help="how the ranges of activations are chosen; default: %(default)s",
+    )
     add(
         "--activations",
         choices=ACTIVATIONS,
         default=recipe.activations,
-        help="u8 for CPUs; s8, symmetric, for TensorRT, slow on CPUs; default: %(default)s",
+        help="u8 for CPUs; s8, symmetric, for TensorRT (slow on CPUs); default: %(default)s",
     )
-    add("--compare", action="store_true", help="quantise in the other ways too, and report how close they come")
+    add(
+        "--compare",
+        action="store_true",
+        help="also try the other scopes and calibrations, and report how close to FP32 they are",
+    )
     add(
         "--tolerance",
         type=float,
         default=limits.tolerance,
-        help="largest difference between torch and ONNX FP32; default: %(default)s",
+        help="limit of the difference between torch and ONNX FP32; default: %(default)s",
     )
     add(
         "--min-agreement",
         type=float,
         default=limits.min_agreement,
-        help="least share of held-out clips on which INT8 and FP32 choose the same label; default: %(default)s",
+        help="minimum share of held-out clips with the same label from INT8 and FP32; default: %(default)s",
     )
     add(
         "--max-accuracy-loss",
         type=float,
         default=limits.max_accuracy_loss,
-        help="most accuracy that INT8 may lose on them; default: %(default)s",
+        help="limit of the accuracy that INT8 loses on held-out clips; default: %(default)s",
     )
-    add("--runs", type=_positive, default=15, help="how often each model is timed; default: %(default)s")
+    add("--runs", type=_positive, default=15, help="timed runs of each model; default: %(default)s")
     return parser
 
 
 def recipe_of(options: argparse.Namespace) -> Recipe:
-    """How INT8 is to be made."""
+    """The INT8 recipe that the options choose."""
     return Recipe(options.int8_scope, options.calibration, options.activations)
 
 
 def limits_of(options: argparse.Namespace) -> Limits:
-    """What the gate is to demand."""
+    """The limits that the options set."""
     return Limits(options.tolerance, options.min_agreement, options.max_accuracy_loss)
 
 
@@ -92,12 +101,23 @@ def command_parser(name: str, description: str) -> argparse.ArgumentParser:
     if name == "promote":
         add("version", type=_positive)
     if name == "prune":
-        add("--keep", type=_positive, default=3, help="versions to keep, the served one included; default: %(default)s")
+        add(
+            "--keep",
+            type=_positive,
+            default=3,
+            help="number of versions to keep, including the served one; default: %(default)s",
+        )
     if name == "sweep":
         add("--model", default="emotion_int8", help="default: %(default)s")
-        add("--output", type=Path, default=Path("runs/sweep"), help="folder of the tables; default: %(default)s")
-        add("--seconds", type=float, default=4.0, help="of load for each setting; default: %(default)s")
-        add("--clients", type=_positive, nargs="+", default=[1, 4, 16], help="that ask at once; default: 1 4 16")
+        add("--output", type=Path, default=Path("runs/sweep"), help="folder for the results; default: %(default)s")
+        add("--seconds", type=float, default=4.0, help="duration of the load for each setting; default: %(default)s")
+        add(
+            "--clients",
+            type=_positive,
+            nargs="+",
+            default=[1, 4, 16],
+            help="numbers of concurrent clients; default: 1 4 16",
+        )
     _add_repository(parser)
     return parser
 

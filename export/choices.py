@@ -1,4 +1,4 @@
-"""What a person chooses for an export, apart from everything that is slow to import."""
+"""Options of an export, in a module that is quick to import."""
 
 from __future__ import annotations
 
@@ -6,26 +6,26 @@ from dataclasses import dataclass
 from typing import Final, Literal, get_args
 
 Scope = Literal["video", "video-but-first", "all"]
-"""Convolutions that are quantised: the video branch's, those but its first, or all of the network's."""
+"""Convolutions to quantise: the video branch's, the video branch's without the first one, or all."""
 
 Calibration = Literal["minmax", "entropy", "percentile"]
-"""How ranges follow from calibration clips: their extremes, least relative entropy, or the 99.999th percentile."""
+"""How ranges are computed from calibration clips: extremes, minimum relative entropy, or 99.999th percentile."""
 
 Activations = Literal["u8", "s8"]
-"""`u8` is fast on CPUs; `s8`, symmetric, is the only form that TensorRT takes, and slow on CPUs."""
+"""`u8` is fast on CPUs; `s8`, symmetric, is slow on CPUs and the only form that TensorRT accepts."""
 
 SCOPES: Final[tuple[Scope, ...]] = get_args(Scope)
 CALIBRATIONS: Final[tuple[Calibration, ...]] = get_args(Calibration)
 ACTIVATIONS: Final[tuple[Activations, ...]] = get_args(Activations)
 
 TOLERANCE: Final = 1e-4
-"""Largest difference of any output that is put down to the order of floating-point operations."""
+"""Largest difference of any output that the order of floating-point operations may cause."""
 
 MIN_AGREEMENT: Final = 0.985
-"""Least share of held-out clips whose most probable label is the same."""
+"""Minimum share of held-out clips whose most probable label is the same."""
 
 MAX_ACCURACY_LOSS: Final = 0.005
-"""Most accuracy that INT8 may lose against FP32 on the same clips."""
+"""Limit of the accuracy that INT8 loses against FP32 on the same clips."""
 
 
 @dataclass(frozen=True)
@@ -33,9 +33,9 @@ class Recipe:
     """How a model is quantised.
 
     Attributes:
-        scope: Which convolutions.
-        calibration: How ranges follow from calibration clips.
-        activations: How activations are stored.
+        scope: The convolutions to quantise.
+        calibration: How ranges are computed from calibration clips.
+        activations: The type of activations.
     """
 
     scope: Scope = "video"
@@ -44,7 +44,7 @@ class Recipe:
 
     @property
     def reads_pixels(self) -> bool:
-        """Whether the first convolution takes pixels as they come."""
+        """Whether the first convolution reads pixels without normalisation."""
         return self.scope != "video-but-first" and self.activations == "u8"
 
     def __str__(self) -> str:
@@ -53,12 +53,12 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Limits:
-    """What an export must keep to.
+    """Limits of an export.
 
     Attributes:
-        tolerance: Largest difference between torch and ONNX FP32.
-        min_agreement: Least share of held-out clips with the same label.
-        max_accuracy_loss: Most accuracy that INT8 may lose.
+        tolerance: Limit of the difference between torch and ONNX FP32.
+        min_agreement: Minimum share of held-out clips with the same label.
+        max_accuracy_loss: Limit of the accuracy that INT8 loses.
     """
 
     tolerance: float = TOLERANCE

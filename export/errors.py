@@ -1,4 +1,4 @@
-"""Why an export is refused."""
+"""Errors of an export."""
 
 from __future__ import annotations
 
@@ -6,24 +6,24 @@ from avemotion.preprocessing.errors import EmotionError
 
 
 class ExportError(EmotionError):
-    """An export was stopped, and the model repository left as it was."""
+    """An export failed; the model repository is unchanged."""
 
     code = "export_failed"
 
 
 class ParityError(ExportError):
-    """An exported model does not compute what the network computes."""
+    """An exported model and the network compute different outputs."""
 
     code = "parity_failed"
 
 
 class GateError(ExportError):
-    """The quantised model is not close enough to the full one."""
+    """The quantised model is not close enough to the FP32 model."""
 
     code = "gate_failed"
 
 
 class RepositoryError(EmotionError):
-    """The model repository does not hold what was asked for, or cannot be written."""
+    """The model repository lacks the requested model or version, or cannot be written."""
 
     code = "bad_repository"

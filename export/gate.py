@@ -1,4 +1,4 @@
-"""INT8 is allowed to round, not to change its mind: it is compared with FP32 on clips that neither was fitted on."""
+"""The accuracy gate: INT8 must agree with FP32 on held-out clips, and be about as accurate."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ class Comparison:
     """FP32 and INT8 on the same clips.
 
     Attributes:
-        clips: How many.
+        clips: Number of clips.
         agreement: Share with the same most probable label.
-        fp32_accuracy: Share that FP32 gets right.
-        int8_accuracy: Share that INT8 gets right.
-        video_agreement: Share with the same most probable label of the video branch, where nearly all of INT8 is.
+        fp32_accuracy: Accuracy of FP32.
+        int8_accuracy: Accuracy of INT8.
+        video_agreement: Share with the same most probable label of the video branch, which holds nearly all of INT8.
         probability_change: Largest difference of any fused probability.
     """
 
@@ -50,8 +50,8 @@ def compare(fp32: Path, int8: Path, batches: Iterable[LabelledBatch]) -> Compari
 
     Args:
         fp32: The exported model.
-        int8: Its quantised form.
-        batches: Inputs by name, and labels int64 [B], of clips that were not trained on.
+        int8: The quantised model.
+        batches: Inputs by name, and labels int64 [B], of clips that the model was not trained on.
 
     Raises:
         GateError: There are no clips.
@@ -68,7 +68,7 @@ def compare(fp32: Path, int8: Path, batches: Iterable[LabelledBatch]) -> Compari
         probabilities = [tensors[PROBABILITIES.name] for tensors in found]
         change = max(change, float(np.abs(probabilities[0] - probabilities[1]).max()))
     if not answers:
-        raise GateError("There are no held-out clips to compare INT8 with FP32 on.")
+        raise GateError("The cache has no held-out clips, on which INT8 and FP32 are compared.")
     expected, full, quantised, full_video, quantised_video = np.concatenate(answers, axis=1)
     return Comparison(
         clips=len(expected),
@@ -86,7 +86,7 @@ def enforce(
     min_agreement: float = MIN_AGREEMENT,
     max_accuracy_loss: float = MAX_ACCURACY_LOSS,
 ) -> None:
-    """Refuse a quantisation that changes too much.
+    """Reject a quantisation that changes too much.
 
     Raises:
         GateError: Agreement is too low or the accuracy lost too high; the message names value and limit.

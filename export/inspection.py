@@ -1,4 +1,4 @@
-"""What an ONNX file is: contract, origin, sizes, inputs and outputs, operators."""
+"""Description of an ONNX file: contract, origin, size, inputs, outputs and operators."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from avemotion.preprocessing.errors import ContractMismatchError, ModelFileError
 
 @dataclass(frozen=True)
 class Inspection:
-    """What a file says of itself.
+    """Description of an ONNX file.
 
     Attributes:
         path: The file.
         megabytes: Its size, in 10^6 bytes.
-        opset: Operator set of the standard domain.
-        ir_version: Version of the format.
-        metadata: By key, parsed where it is JSON.
-        inputs: Name, element type and shape of each.
-        outputs: The same.
-        operators: How often each occurs.
-        parameters: Numbers in its constants.
-        fits: Whether this code computes the tensors that it wants, or why not.
+        opset: Version of the standard operator set.
+        ir_version: Version of the file format.
+        metadata: Metadata by key, parsed if it is JSON.
+        inputs: Name, element type and shape of each input.
+        outputs: Name, element type and shape of each output.
+        operators: Number of nodes by operator.
+        parameters: Number of values in the constants.
+        compatibility: Whether the file's contract is this code's, as a phrase.
     """
 
     path: Path
@@ -41,12 +41,12 @@ class Inspection:
     outputs: list[str]
     operators: Counter[str]
     parameters: int
-    fits: str
+    compatibility: str
 
     def __str__(self) -> str:
         rows = [
             ("file", f"{self.path}, {self.megabytes:.1f} MB, opset {self.opset}, IR {self.ir_version}"),
-            ("contract", self.fits),
+            ("contract", self.compatibility),
             *((key, _short(value)) for key, value in self.metadata.items() if key != "contract"),
             ("inputs", "; ".join(self.inputs)),
             ("outputs", "; ".join(self.outputs)),
@@ -60,14 +60,14 @@ def inspect(path: Path) -> Inspection:
     """Read an ONNX file.
 
     Raises:
-        ModelFileError: The file is missing or no ONNX file.
+        ModelFileError: The file is missing or not a valid ONNX file.
     """
     try:
         model = onnx.load(path)
     except (OSError, DecodeError) as error:
-        raise ModelFileError(f"{path} is no ONNX file that can be read: {error}") from error
+        raise ModelFileError(f"{path} is not a readable ONNX file: {error}") from error
     if not model.graph.node:
-        raise ModelFileError(f"{path} is no ONNX file: it holds no graph.")
+        raise ModelFileError(f"{path} is not a valid ONNX file: it has no graph.")
     metadata = {entry.key: _parsed(entry.value) for entry in model.metadata_props}
     return Inspection(
         path=path,
@@ -79,12 +79,12 @@ def inspect(path: Path) -> Inspection:
         outputs=[_tensor(value) for value in model.graph.output],
         operators=Counter(node.op_type for node in model.graph.node),
         parameters=sum(_size(tensor) for tensor in model.graph.initializer),
-        fits=_fits(metadata.get("contract"), path),
+        compatibility=_compatibility(metadata.get("contract"), path),
     )
 
 
 def read_metadata(path: Path) -> dict[str, str]:
-    """What an ONNX file says of itself, by key; nothing where it is no ONNX file or is not there."""
+    """Metadata of an ONNX file by key; empty if the file is missing or not a valid ONNX file."""
     try:
         model = onnx.load(path)
     except (OSError, DecodeError):
@@ -92,14 +92,14 @@ def read_metadata(path: Path) -> dict[str, str]:
     return {entry.key: entry.value for entry in model.metadata_props}
 
 
-def _fits(found: object, path: Path) -> str:
+def _compatibility(found: object, path: Path) -> str:
     if not isinstance(found, dict):
         return "none: the file was not exported by this project"
     try:
         contract.check_parameters(found, source=str(path))
     except ContractMismatchError as error:
         return error.message
-    return f"version {found['contract_version']}, which this code has; labels {', '.join(found['labels'])}"
+    return f"version {found['contract_version']}, the same as this code's; labels {', '.join(found['labels'])}"
 
 
 def _parsed(text: str) -> Any:  # noqa: ANN401 (JSON)

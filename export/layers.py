@@ -1,4 +1,4 @@
-"""Where INT8 loses most: signal and noise of each quantised tensor, by ONNX Runtime's own debugging tools."""
+"""Signal-to-noise ratio of each quantised tensor, by ONNX Runtime's quantisation debugging tools."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ Batch = dict[str, npt.NDArray[Any]]
 
 @dataclass(frozen=True)
 class Loss:
-    """How well one tensor survives.
+    """Quantisation loss of one tensor.
 
     Attributes:
-        tensor: Its name in the graph.
-        layer: The convolution whose weights these are, or which the activations come from, by the network's names.
+        tensor: Name in the graph.
+        layer: The convolution that the weights belong to or the activations come from, by the network's names.
         kind: `weights` or `activations`.
-        decibels: Signal to quantisation noise; for activations of everything up to this tensor. Low is bad.
+        decibels: Signal to quantisation noise; for activations, noise includes that of all layers before. Low is bad.
     """
 
     tensor: str
@@ -45,12 +45,15 @@ class Loss:
 
 @loggers_at(logging.CRITICAL)
 def find_losses(reference: Path, int8: Path, batch: Batch) -> list[Loss]:
-    """Signal to noise of all quantised tensors, the worst first.
+    """Compute the signal-to-noise ratio of all quantised tensors.
 
     Args:
         reference: The float graph that was quantised.
         int8: The quantised graph.
-        batch: A few clips; every tensor of each is held in memory, about 150 MB a clip.
+        batch: A few clips; all tensors of the graph are held in memory, about 150 MB per clip.
+
+    Returns:
+        The losses, worst first.
     """
     weights = compute_weight_error(create_weight_matching(str(reference), str(int8)))
     layers = _layers(onnx.load(reference).graph)
@@ -75,7 +78,7 @@ def find_losses(reference: Path, int8: Path, batch: Batch) -> list[Loss]:
 
 
 def _layers(graph: onnx.GraphProto) -> dict[str, str]:
-    """The last convolution before each tensor, by the tensor's name; nodes come in the order of execution."""
+    """The last convolution before each tensor, by the tensor's name; nodes are in the order of execution."""
     layers: dict[str, str] = {}
     for node in graph.node:
         sources = [layers[name] for name in node.input if name in layers]
@@ -85,7 +88,7 @@ def _layers(graph: onnx.GraphProto) -> dict[str, str]:
 
 
 class _Once(CalibrationDataReader):  # type: ignore[misc]
-    """Hands one batch to ONNX Runtime."""
+    """Passes one batch to ONNX Runtime."""
 
     def __init__(self, batch: Batch) -> None:
         self._batches: Iterator[Batch] = iter([batch])

@@ -1,4 +1,4 @@
-"""A checkpoint becomes one self-contained ONNX file, FP32."""
+"""Export of a checkpoint as one self-contained FP32 ONNX file."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from export.quiet import loggers_at
 from training.checkpoint import Checkpoint
 
 OPSET: Final = 18
-"""Newest operator set that Triton 24.10's ONNX Runtime, 1.19, loads."""
+"""Newest operator set that Triton 24.10 loads (its ONNX Runtime is 1.19)."""
 
 _TRACED_BATCH: Final = 3
 
@@ -26,9 +26,9 @@ def export_onnx(checkpoint: Checkpoint, path: Path, *, git_commit: str) -> None:
     """Export the serving network of a checkpoint, with a dynamic batch dimension.
 
     Args:
-        checkpoint: What to export.
+        checkpoint: The checkpoint.
         path: The ONNX file to write.
-        git_commit: Commit of the code that exports, for the file's metadata.
+        git_commit: Commit of the exporting code, for the file's metadata.
     """
     names = [spec.name for spec in contract.INPUTS]
     example = tuple(torch.from_numpy(spec.zeros(_TRACED_BATCH)) for spec in contract.INPUTS)
@@ -48,14 +48,14 @@ def export_onnx(checkpoint: Checkpoint, path: Path, *, git_commit: str) -> None:
     if program is None:
         raise RuntimeError("torch.onnx.export returned nothing")
     model = program.model_proto
-    _leave_out_traces(model)
+    _remove_traces(model)
     onnx.helper.set_model_props(model, metadata(checkpoint, git_commit))
     onnx.checker.check_model(model, full_check=True)
     onnx.save(model, path)
 
 
-def _leave_out_traces(model: onnx.ModelProto) -> None:
-    """Take out the exporter's notes on each operator: a third of a megabyte of paths of the machine that exports."""
+def _remove_traces(model: onnx.ModelProto) -> None:
+    """Remove the exporter's notes on each operator: a third of a megabyte, with paths of the exporting machine."""
     graph = model.graph
     for item in (*graph.node, *graph.value_info, *graph.input, *graph.output, *graph.initializer):
         item.ClearField("metadata_props")
@@ -63,7 +63,7 @@ def _leave_out_traces(model: onnx.ModelProto) -> None:
 
 
 def metadata(checkpoint: Checkpoint, git_commit: str) -> dict[str, str]:
-    """What an ONNX file says of itself; every value but `crop` and `git_commit` is JSON."""
+    """Metadata of the ONNX file; every value but `crop` and `git_commit` is JSON."""
     return {
         CONTRACT_KEY: json.dumps(contract.parameters()),
         CROP_KEY: checkpoint.crop,

@@ -1,4 +1,4 @@
-"""Configurations that are not the CPU's: written into the folders of the deployments that use them."""
+"""Triton configurations for GPUs, written into the folders of the deployments that use them."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from export.triton_config import Serving, gpu, render_config
 ROOT: Final = Path(__file__).parents[1]
 
 MODELS: Final[dict[str, Serving]] = {"emotion_fp32": gpu("FP16"), "emotion_int8": gpu("INT8")}
-"""How each model is served on a GPU; FP16 computes the FP32 file, and INT8 one of `--activations s8`."""
+"""How each model is served on a GPU: TensorRT runs the FP32 file in FP16, and an INT8 file of `--activations s8`."""
 
 GPU_FOLDER: Final = Path("k8s/overlays/gpu/models")
-"""Where their configurations lie, for Kubernetes and Compose alike: `MODEL/config.pbtxt`."""
+"""Folder of their configurations, `MODEL/config.pbtxt`, for Kubernetes and Compose."""
 
 SHIPPED_CROP: Final[CropMode] = "face"
-"""How clips are cropped for the models of the repository's own configurations."""
+"""Crop mode of the models in the repository."""
 
 
 def overlay_configurations() -> dict[Path, str]:
-    """Files of the overlays by their paths below the project's folder."""
+    """Contents of the overlays' files by path, relative to the project's folder."""
     return {
         GPU_FOLDER / name / "config.pbtxt": render_config(name, SHIPPED_CROP, serving)
         for name, serving in MODELS.items()
@@ -30,14 +30,14 @@ def overlay_configurations() -> dict[Path, str]:
 
 
 def write_configurations(repository: Path, root: Path = ROOT) -> list[Path]:
-    """Write everything that Triton is configured by.
+    """Write all of Triton's configuration: that of the repository and that of the overlays.
 
     Args:
         repository: The model repository.
         root: The project's folder.
 
     Returns:
-        The files.
+        Paths of the files written.
     """
     written = []
     for name in MODELS:

@@ -1,4 +1,4 @@
-"""An exported model must compute what the network computes; `onnx.checker` notices none of the ways it may not."""
+"""Parity of an exported model with the network, which `onnx.checker` does not check."""
 
 from __future__ import annotations
 
@@ -34,16 +34,16 @@ def check_parity(
     """Compare an ONNX file with the network on random clips of several batch sizes and missing modalities.
 
     Args:
-        network: What was exported.
+        network: The network.
         path: The ONNX file.
         tolerance: Largest absolute difference allowed.
-        batch_sizes: Clips in a batch.
+        batch_sizes: Batch sizes to compare at, in clips.
 
     Returns:
         The largest absolute difference found.
 
     Raises:
-        ParityError: It is above the tolerance; the message names output, batch size and what was present.
+        ParityError: It is above the tolerance; the message names output, batch size and modalities.
     """
     session = open_session(path)
     worst = 0.0
@@ -63,20 +63,20 @@ def check_parity(
 
 
 def open_session(model: Path | bytes, *, threads: int = 0) -> onnxruntime.InferenceSession:
-    """An ONNX Runtime session on the CPU, of a file or its bytes; 0 threads means one per core."""
+    """Load a model, given as a file or its bytes, on the CPU; 0 threads means one per core."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 
 def run(session: onnxruntime.InferenceSession, inputs: Tensors) -> Tensors:
-    """All outputs of the contract, by name."""
+    """Run a model and return all outputs of the contract by name."""
     names = [spec.name for spec in contract.OUTPUTS]
     return dict(zip(names, session.run(names, inputs), strict=True))
 
 
 def random_inputs(batch: int, present: tuple[bool, bool], seed: int) -> Tensors:
-    """Random tensors of the contract's inputs for a batch of clips."""
+    """Random input tensors for a batch of clips."""
     random = np.random.default_rng(seed)
 
     def fill(spec: TensorSpec) -> npt.NDArray[Any]:

@@ -1,4 +1,4 @@
-"""Checkpoint to model repository: export, check, quantise, check again, measure, and only then touch the repository."""
+"""The steps of an export: ONNX, parity, quantisation, accuracy gate, timing, and only then the repository."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from export.report import Alternative, Report
 from export.repository import MODEL_FILE, install
 from export.timing import measure
 from training.checkpoint import Checkpoint, load_checkpoint
-from training.data import calibration_batches, heldout_batches
+from training.data.batches import calibration_batches, heldout_batches
 from training.data.cache import open_cache
 from training.revision import checked_out_commit
 
@@ -27,24 +27,24 @@ FP32, INT8 = "emotion_fp32", "emotion_int8"
 """Names of the models in the repository."""
 
 REPORT = "export_report"
-"""Name of the report's files, beside the INT8 model."""
+"""Name of the report's files beside the INT8 model, without suffix."""
 
 _CLIPS_FOR_LOSSES = 4
 
 
 @dataclass(frozen=True)
 class Settings:
-    """How a checkpoint is exported.
+    """Settings of an export.
 
     Attributes:
         checkpoint: The checkpoint.
         repository: The model repository.
-        cache: Prepared clips.
-        calibration_clips: How many calibrate INT8.
-        recipe: How INT8 is made.
-        limits: What the gate demands.
-        runs: How often each model is timed.
-        compare: Whether to try the other recipes, too.
+        cache: Cache of decoded clips.
+        calibration_clips: Number of clips that calibrate INT8.
+        recipe: How the model is quantised.
+        limits: Limits of parity and of the accuracy gate.
+        runs: Timed runs of each model.
+        compare: Whether to try the other recipes as well.
     """
 
     checkpoint: Path
@@ -58,25 +58,25 @@ class Settings:
 
 
 def export_checkpoint(settings: Settings, say: Callable[[str], None] = print) -> list[Path]:
-    """Export, check, and only then touch the repository.
+    """Export a checkpoint; the repository is written only after all checks have passed.
 
     Args:
-        settings: What, where and how.
-        say: Told each result as it is found.
+        settings: The settings.
+        say: Called with each result, as a sentence.
 
     Returns:
-        Folders of the new versions, FP32's and INT8's.
+        Folders of the new versions of the FP32 and the INT8 model.
 
     Raises:
-        EmotionError: Nothing was written to the repository; the message says why.
+        EmotionError: The export failed, and the repository is unchanged.
     """
     checkpoint = load_checkpoint(settings.checkpoint)
-    open_cache(settings.cache)  # Nothing is computed for data that are not there.
+    open_cache(settings.cache)  # A missing cache must be noticed before the export takes minutes.
     try:
         with tempfile.TemporaryDirectory() as folder:
             return _export(checkpoint, settings, Path(folder), say)
     except OSError as error:
-        raise ExportError(f"The export's temporary files cannot be written: {error}.") from error
+        raise ExportError(f"Temporary files of the export cannot be written: {error}.") from error
 
 
 def _export(checkpoint: Checkpoint, settings: Settings, folder: Path, say: Callable[[str], None]) -> list[Path]:
@@ -85,14 +85,16 @@ def _export(checkpoint: Checkpoint, settings: Settings, folder: Path, say: Calla
     export_onnx(checkpoint, fp32, git_commit=git_commit)
     parity = check_parity(checkpoint.serving_network(), fp32, tolerance=limits.tolerance, batch_sizes=BATCH_SIZES)
     batches = ", ".join(map(str, BATCH_SIZES))
-    say(f"ONNX FP32 differs from torch by at most {parity:.1e}, at batches {batches} and each modality missing.")
+    say(
+        f"ONNX FP32 differs from torch by at most {parity:.1e}, at batch sizes {batches}, also with a missing modality."
+    )
     clips = list(calibration_batches(settings.cache, settings.calibration_clips, seed=0))
     count = sum(len(next(iter(batch.values()))) for batch in clips)
     convolutions = quantize(fp32, int8, clips, settings.recipe, reference=reference)
     say(f"INT8: {convolutions} convolutions, {settings.recipe}, calibrated on {count} clips.")
     comparison = compare(fp32, int8, heldout_batches(settings.cache))
     say(f"{comparison}.")
-    # The comparison of recipes comes first, as it says what to do when the gate refuses this one.
+    # The comparison of recipes comes before the gate: it shows what to do if the gate rejects this recipe.
     alternatives = _alternatives(fp32, folder, clips, settings, say) if settings.compare else []
     enforce(comparison, min_agreement=limits.min_agreement, max_accuracy_loss=limits.max_accuracy_loss)
     timings = measure(fp32, int8, runs=settings.runs)
@@ -113,8 +115,8 @@ def _export(checkpoint: Checkpoint, settings: Settings, folder: Path, say: Calla
     )
     one = timings.models[1]
     say(
-        f"One thread: {one['fp32'].cpu_ms:.1f} ms a clip FP32, {one['int8'].cpu_ms:.1f} INT8, "
-        f"{timings.speed_up(1):.2f} times as fast, at {one['int8'].peak_share:.0%} of this processor's INT8 peak."
+        f"One thread: {one['fp32'].cpu_ms:.1f} ms per clip FP32, {one['int8'].cpu_ms:.1f} ms INT8, "
+        f"{timings.speed_up(1):.2f} times as fast, {one['int8'].peak_share:.0%} of this processor's INT8 peak."
     )
     written = {f"{REPORT}.json": report.as_json(), f"{REPORT}.md": report.as_markdown()}
     for name, text in written.items():
@@ -133,7 +135,7 @@ def _export(checkpoint: Checkpoint, settings: Settings, folder: Path, say: Calla
 def _alternatives(
     fp32: Path, folder: Path, clips: list[Batch], settings: Settings, say: Callable[[str], None]
 ) -> list[Alternative]:
-    """Each other scope and each other calibration, one at a time."""
+    """Results of each other scope and each other calibration, one change at a time."""
     chosen = settings.recipe
     recipes = [dataclasses.replace(chosen, scope=scope) for scope in SCOPES if scope != chosen.scope]
     recipes += [dataclasses.replace(chosen, calibration=name) for name in CALIBRATIONS if name != chosen.calibration]
@@ -142,7 +144,7 @@ def _alternatives(
         path = folder / "alternative.onnx"
         quantize(fp32, path, clips, recipe)
         found.append(Alternative(recipe, compare(fp32, path, heldout_batches(settings.cache)), _megabytes(path)))
-        say(f"instead, {recipe}: {found[-1].comparison}.")
+        say(f"Alternative: {recipe}: {found[-1].comparison}.")
     return found
 
 

@@ -1,11 +1,11 @@
-"""INT8's first convolution reads pixels as they come, because they are 8-bit integers already.
+"""Folds the normalisation of pixels into the first convolution of an INT8 model.
 
-The FP32 graph turns each pixel into a float, normalises it and hands it to the first convolution, where INT8 would
-quantise it again: on the processor of docs/EXPORT.md a tenth of the time of a clip. Normalisation is linear, so the
-convolution's weights take it in, and the quantised input is the picture itself: scale 1, zero point `ZERO_POINT`.
+The FP32 graph converts each pixel to a float and normalises it, and quantisation would convert it back to 8 bits, which
+takes a tenth of the time of a clip (docs/decisions/int8-recipe.md). Normalisation is linear, so that the weights of
+the convolution can absorb it. The quantised input is then the frame itself: scale 1, zero point `ZERO_POINT`.
 
-Beyond a picture's edge the FP32 graph sees ImageNet's mean colour, and this one its mean grey, as a quantised tensor
-has one zero point for all channels. That is the only difference that is not rounding.
+The padding of the convolution is ImageNet's mean colour in the FP32 graph and its mean grey here, because a quantised
+tensor has one zero point for all channels. All other differences are rounding.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ PIXELS: Final = "pixels"
 _NORMALISATION: Final = ["Cast", "Sub", "Div", "Reshape", "Transpose"]
 
 
-def take_in_normalisation(model: onnx.ModelProto, weight: str) -> None:
-    """Let the first convolution of a float graph take pixels less `ZERO_POINT`.
+def fold_normalisation(model: onnx.ModelProto, weight: str) -> None:
+    """Make the first convolution of a float graph read pixels minus `ZERO_POINT`.
 
     Args:
         model: Changed in place.
         weight: Name of the convolution's weights, float [64, 3, 7, 7].
 
     Raises:
-        ExportError: The graph does not normalise its frames in the way that this knows.
+        ExportError: The graph does not normalise its frames as expected.
     """
     graph = model.graph
     (convolution,) = [node for node in graph.node if node.op_type == "Conv" and node.input[1] == weight]
@@ -54,7 +54,7 @@ def take_in_normalisation(model: onnx.ModelProto, weight: str) -> None:
     for name, value in ((WEIGHT, scaled), (BIAS, shifted), ("pixels.zero", np.array(ZERO_POINT))):
         graph.initializer.append(numpy_helper.from_array(value.astype(np.float32), name))
     convolution.input[:] = [PIXELS, WEIGHT, BIAS]
-    # Integers are rearranged and not floats: a quarter of the bytes.
+    # Transposing integers instead of floats moves a quarter of the bytes.
     reshape.input[0] = FRAMES.name
     for node in (cast, subtract, divide):
         graph.node.remove(node)
@@ -64,13 +64,13 @@ def take_in_normalisation(model: onnx.ModelProto, weight: str) -> None:
         place,
         helper.make_node("Cast", [transpose.output[0]], ["pixels.float"], name="pixels.cast", to=TensorProto.FLOAT),
     )
-    # Inferred types and shapes of tensors that are others now, and constants that nothing reads any more.
+    # Inferred types and shapes no longer hold, and some constants have become unused.
     del graph.value_info[:]
     _drop_unused_constants(graph)
 
 
 def quantisation() -> dict[str, list[dict[str, Any]]]:
-    """How `PIXELS` is quantised, as ONNX Runtime's `TensorQuantOverrides` want it."""
+    """How `PIXELS` is quantised, in the form of ONNX Runtime's `TensorQuantOverrides`."""
     from onnxruntime.quantization import QuantType  # noqa: PLC0415 (slow to import, and needed here only)
 
     scale, zero_point = np.array(1, np.float32), np.array(ZERO_POINT, np.uint8)
@@ -78,7 +78,7 @@ def quantisation() -> dict[str, list[dict[str, Any]]]:
 
 
 def connect_pixels(model: onnx.ModelProto) -> None:
-    """Drop what turns pixels into floats and back from a quantised graph: with scale 1 it is the identity.
+    """Remove the conversion of pixels to floats and back from a quantised graph: with scale 1 it is the identity.
 
     Args:
         model: Changed in place.
@@ -112,7 +112,7 @@ def _constant(graph: onnx.GraphProto, name: str) -> npt.NDArray[Any]:
     for tensor in graph.initializer:
         if tensor.name == name:
             return np.asarray(numpy_helper.to_array(tensor))
-    raise ExportError(f"The graph holds no constant {name}.")
+    raise ExportError(f"The graph has no constant named {name}.")
 
 
 def _drop_unused_constants(graph: onnx.GraphProto) -> None:

@@ -1,10 +1,11 @@
-"""FP32 becomes INT8: static quantisation, written into the graph as QuantizeLinear and DequantizeLinear pairs.
+"""Static quantisation of an FP32 model to INT8, with QuantizeLinear and DequantizeLinear nodes (QDQ).
 
-Unsigned activations and signed weights (U8S8) are what ONNX Runtime's VNNI kernels are fast at. Only the video branch
-is quantised unless told otherwise: nearly all operations are there, while the audio branch, attention and linear layers
-gain little speed and cost agreement with FP32. Weights have seven bits: processors without VNNI add products of
-eight-bit weights in sixteen bits, which overflow without a word. With a convolution go the ReLU, addition and pooling
-behind it, so that between two convolutions everything stays INT8.
+Activations are unsigned and weights signed (U8S8), for which ONNX Runtime has fast VNNI kernels. By default, only the
+video branch is quantised: it does nearly all the work, while quantising the audio branch, attention and linear layers
+gains little speed and loses agreement with FP32. Weights have seven bits, because processors without VNNI accumulate
+products of eight-bit weights in sixteen bits, which overflow silently. ReLU, addition and pooling after a convolution
+are quantised with it, so that tensors between two convolutions stay INT8. docs/decisions/int8-recipe.md compares the
+alternatives.
 """
 
 from __future__ import annotations
@@ -59,12 +60,12 @@ def quantize(
     Args:
         fp32: The exported model.
         int8: The file to write, with the same metadata.
-        batches: Inputs of the model by name, from clips that were trained on; their ranges set the scales.
-        recipe: How; by default the one that measured best.
-        reference: Where to keep the float graph that was quantised, to compare layers with; nowhere by default.
+        batches: Inputs of the model by name, from training clips; the ranges of activations set the scales.
+        recipe: How to quantise; the defaults of `Recipe` if None.
+        reference: File for the float graph that was quantised, for comparing layers; not written if None.
 
     Returns:
-        How many convolutions were quantised.
+        Number of quantised convolutions.
 
     Raises:
         ExportError: There are no calibration clips, or no convolutions.
@@ -73,13 +74,13 @@ def quantize(
     clips = iter(batches)
     first = next(clips, None)
     if first is None:
-        raise ExportError("There are no clips to calibrate INT8 with.")
+        raise ExportError("The cache has no clips to calibrate INT8 with.")
     with tempfile.TemporaryDirectory() as folder:
         prepared, raw = Path(folder) / "prepared.onnx", Path(folder) / "raw.onnx"
         quant_pre_process(fp32, raw, skip_symbolic_shape=True)
         model = onnx.load(raw)
         if recipe.reads_pixels:
-            pixels.take_in_normalisation(model, _FIRST_WEIGHT)
+            pixels.fold_normalisation(model, _FIRST_WEIGHT)
         nodes = _chosen_nodes(model, recipe.scope)
         onnx.save(model, prepared)
         if reference is not None:
@@ -112,10 +113,10 @@ def quantize(
 
 
 def _chosen_nodes(model: onnx.ModelProto, scope: Scope) -> list[str]:
-    """Names of the convolutions of a scope, and of the operations behind each that can stay INT8 with it."""
+    """Names of the convolutions in a scope, and of the operations after them that can be quantised with them."""
     convolutions = [node for node in model.graph.node if node.op_type == "Conv" and _in_scope(node.input[1], scope)]
     if not convolutions:
-        raise ExportError(f"No convolution has weights named {_VIDEO_WEIGHTS}*: there is nothing to quantise.")
+        raise ExportError(f"There is nothing to quantise: no convolution has weights named {_VIDEO_WEIGHTS}*.")
     readers: dict[str, list[onnx.NodeProto]] = {}
     for node in model.graph.node:
         for name in node.input:
@@ -131,7 +132,7 @@ def _chosen_nodes(model: onnx.ModelProto, scope: Scope) -> list[str]:
 
 
 def _in_scope(weight: str, scope: Scope) -> bool:
-    """Whether a convolution is quantised, by its weights, which the exporter names after the network's parameters."""
+    """Whether the convolution with these weights is in a scope; the exporter keeps the network's parameter names."""
     is_first = weight in {_FIRST_WEIGHT, PIXEL_WEIGHT}
     return {
         "video": is_first or weight.startswith(_VIDEO_WEIGHTS),
@@ -141,7 +142,7 @@ def _in_scope(weight: str, scope: Scope) -> bool:
 
 
 def _ranges(prepared: Path, batches: Iterable[Batch], recipe: Recipe) -> Any:  # noqa: ANN401 (ONNX Runtime's own)
-    """The range of each activation over the calibration clips, batch by batch: all at once would fill the memory."""
+    """The range of each activation over the calibration clips, batch by batch to limit memory."""
     with tempfile.TemporaryDirectory() as folder:
         augmented = Path(folder) / "augmented.onnx"
         calibrator = create_calibrator(
@@ -151,9 +152,9 @@ def _ranges(prepared: Path, batches: Iterable[Batch], recipe: Recipe) -> Any:  #
             calibrate_method=_METHODS[recipe.calibration],
             extra_options={"symmetric": recipe.activations == "s8"},
         )
-        # Its own session is not optimised at all, which takes twice as long; outputs of a graph are kept either way.
+        # The calibrator's own session is not optimised and takes twice as long; both keep the outputs of the graph.
         calibrator.infer_session = open_session(augmented)
-        # It tells its progress on the screen.
+        # The calibrator prints its progress.
         with contextlib.redirect_stdout(io.StringIO()):
             for batch in batches:
                 calibrator.collect_data(_Reader([batch]))
@@ -161,7 +162,7 @@ def _ranges(prepared: Path, batches: Iterable[Batch], recipe: Recipe) -> Any:  #
 
 
 class _Reader(CalibrationDataReader):  # type: ignore[misc]
-    """Hands batches to ONNX Runtime one by one."""
+    """Passes batches to ONNX Runtime one by one."""
 
     def __init__(self, batches: Sequence[Batch]) -> None:
         self._batches: Iterator[Batch] = iter(batches)

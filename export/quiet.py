@@ -1,4 +1,4 @@
-"""The advice of exporting libraries, kept from the person who exports, and from nobody else."""
+"""Temporary log levels for libraries that log advice during an export."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from contextlib import contextmanager
 
 @contextmanager
 def loggers_at(level: int, *loggers: str) -> Iterator[None]:
-    """Let loggers through from a level on only, and leave them afterwards as they were.
+    """Set the level of loggers inside the context.
 
     Args:
-        level: E.g. `logging.ERROR`.
-        *loggers: Their names; the root's, through which ONNX Runtime's quantisation speaks, by default.
+        level: The level, e.g. `logging.ERROR`.
+        *loggers: Names of the loggers; by default the root logger, which ONNX Runtime's quantisation uses.
     """
     found = [logging.getLogger(name) for name in loggers or (None,)]
     before = [logger.level for logger in found]

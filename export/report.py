@@ -1,4 +1,4 @@
-"""What an export measured, for people and for programs, beside the model that it is about."""
+"""The report on an export, as JSON and as Markdown, written beside the INT8 model."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ class Alternative:
     """Another way to quantise the same model with the same clips.
 
     Attributes:
-        recipe: How.
-        comparison: What became of it.
+        recipe: The recipe.
+        comparison: Its result.
         megabytes: Size of the file, in 10^6 bytes.
     """
 
@@ -32,21 +32,21 @@ class Alternative:
 
 @dataclass(frozen=True)
 class Report:
-    """All of it.
+    """Everything that an export measured.
 
     Attributes:
         checkpoint: Name of the checkpoint's file.
-        git_commit: Commit of the code that exported.
-        parity: Largest difference found between torch and ONNX FP32.
-        limits: What was allowed.
-        recipe: How INT8 was made.
-        convolutions: How many were quantised.
-        calibration_clips: How many clips set the ranges.
+        git_commit: Commit of the exporting code.
+        parity: Largest difference between torch and ONNX FP32.
+        limits: The limits of the export.
+        recipe: How the model was quantised.
+        convolutions: Number of quantised convolutions.
+        calibration_clips: Number of clips that set the ranges.
         comparison: INT8 against FP32 on held-out clips.
         megabytes: Sizes of the files, in 10^6 bytes, by name.
-        timings: How fast both are.
-        losses: Signal to noise of quantised tensors, the worst first.
-        alternatives: Other recipes, where they were asked for.
+        timings: Speed of both models.
+        losses: Signal-to-noise ratio of quantised tensors, worst first.
+        alternatives: Results of other recipes; empty unless requested.
     """
 
     checkpoint: str
@@ -63,11 +63,11 @@ class Report:
     alternatives: list[Alternative]
 
     def as_json(self) -> str:
-        """For programs."""
+        """The report as JSON."""
         return json.dumps(asdict(self), indent=1) + "\n"
 
     def as_markdown(self) -> str:
-        """For people."""
+        """The report as Markdown."""
         return (
             "\n\n".join(
                 filter(None, [self._head(), self._closeness(), self._speed(), self._layers(), self._alternatives()])
@@ -90,8 +90,8 @@ class Report:
             ("what", "found", "limit"),
             [
                 (
-                    f"torch against ONNX FP32, largest difference, batches {', '.join(map(str, BATCH_SIZES))}, "
-                    "each modality missing",
+                    f"torch against ONNX FP32, largest difference, batch sizes {', '.join(map(str, BATCH_SIZES))}, "
+                    "also with a missing modality",
                     f"{self.parity:.1e}",
                     f"{limits.tolerance:.0e}",
                 ),
@@ -100,7 +100,7 @@ class Report:
                     f"{comparison.agreement:.1%}",
                     f"{limits.min_agreement:.1%}",
                 ),
-                ("the same of the video branch alone", f"{comparison.video_agreement:.1%}", ""),
+                ("same label by the video branches of both", f"{comparison.video_agreement:.1%}", ""),
                 ("largest change of a probability", f"{comparison.probability_change:.3f}", ""),
                 ("accuracy FP32", f"{comparison.fp32_accuracy:.1%}", ""),
                 (
@@ -131,12 +131,10 @@ class Report:
         return (
             f"## Speed\n\n{timings.processor} ({', '.join(timings.instruction_sets)}), {timings.cores} cores. One "
             "clip: "
-            f"{timings.operations / 1e9:.2f} · 10⁹ operations; models and matrix products in turns, medians of "
-            f"{timings.runs} runs. INT8 against FP32: {ratios} threads, by processor time at one and by the clock at "
-            "more.\n\n"
-            + _table(
-                ("threads", "model", "ms", "processor ms", "10⁹ operations/s", "matrix product", "share of it"), rows
-            )
+            f"{timings.operations / 1e9:.2f} · 10⁹ operations. Models and matrix products take turns; medians of "
+            f"{timings.runs} runs. INT8 against FP32: {ratios} threads, in CPU time at one thread and wall-clock time "
+            "at more.\n\n"
+            + _table(("threads", "model", "ms", "CPU ms", "10⁹ operations/s", "matrix product", "share of it"), rows)
         )
 
     def _layers(self) -> str:
@@ -144,7 +142,7 @@ class Report:
             (loss.layer.removeprefix("network."), loss.kind, f"{loss.decibels:.1f}")
             for loss in self.losses[:_WORST_LAYERS]
         ]
-        return "## Layers that lose most\n\n" + _table(("layer", "tensor", "signal to noise, dB"), rows)
+        return "## Layers with the largest loss\n\n" + _table(("layer", "tensor", "signal-to-noise ratio, dB"), rows)
 
     def _alternatives(self) -> str:
         if not self.alternatives:
@@ -164,7 +162,7 @@ class Report:
             for item in (chosen, *self.alternatives)
         ]
         header = (
-            *("scope", "calibration", "activations", "agreement", "of the video branch", "accuracy"),
+            *("scope", "calibration", "activations", "agreement", "agreement of the video branch", "accuracy"),
             *("largest change of a probability", "MB"),
         )
         return "## Recipes compared, same clips\n\n" + _table(header, rows)

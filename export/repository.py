@@ -1,8 +1,8 @@
-"""Model repository on disk: version folders appear whole or not at all, and a number means one file for ever.
+"""The model repository on disk. Version folders appear atomically, and version numbers are never reused.
 
-Triton serves the newest version (`version_policy` of config.pbtxt). So a version that is not to be served, because an
-older one was promoted, is put aside under a name that Triton does not read: `3` becomes `retired-3`. (It would read
-`3.retired` as version 3.)
+Triton serves the newest version (`version_policy` of config.pbtxt). When an older version is promoted, newer ones are
+retired: they get a name that Triton does not read. `3` becomes `retired-3`, as Triton would read `3.retired` as
+version 3.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ class Version:
     """One version of a model.
 
     Attributes:
-        number: Its number.
-        folder: Where it lies.
+        number: The version number.
+        folder: The version's folder.
     """
 
     number: int
@@ -41,12 +41,12 @@ class Version:
 
     @property
     def is_retired(self) -> bool:
-        """Whether Triton does not see it."""
+        """Whether the version is hidden from Triton."""
         return self.folder.name.startswith(RETIRED)
 
 
 def versions(model: Path) -> list[Version]:
-    """Versions of a model folder, retired ones too, by number."""
+    """Versions of a model, including retired ones, by number."""
     folders = [path for path in model.glob("*") if path.is_dir() and path.name.removeprefix(RETIRED).isdecimal()]
     return sorted(
         (Version(int(path.name.removeprefix(RETIRED)), path) for path in folders), key=lambda version: version.number
@@ -59,21 +59,21 @@ def served(model: Path) -> Version | None:
 
 
 def install(repository: Path, models: Mapping[str, Mapping[str, Path]], crop: CropMode) -> list[Path]:
-    """Add models to the repository, each as its next version, all of them or none.
+    """Add a version of each model to the repository, all of them or none.
 
-    Version folders are filled beside the models' folders and renamed into place, so that a Triton that watches the
-    repository never reads half a model.
+    Version folders are filled in a temporary folder and renamed into place, so that a Triton server that watches the
+    repository never reads an incomplete model.
 
     Args:
         repository: The model repository.
-        models: By name of the model, the files of the new version by the names that they get, which are copied.
-        crop: How the models' clips are cropped.
+        models: For each model, the files to copy into the new version, by target name.
+        crop: Crop mode of the models.
 
     Returns:
         The new versions' folders.
 
     Raises:
-        ExportError: The repository cannot be written; it is as it was.
+        ExportError: The repository cannot be written; it is unchanged.
     """
     done: list[Path] = []
     replaced: dict[Path, bytes | None] = {}
@@ -96,7 +96,7 @@ def install(repository: Path, models: Mapping[str, Mapping[str, Path]], crop: Cr
 
 
 def promote(model: Path, number: int) -> None:
-    """Let Triton serve this version: newer ones are retired, and it is no longer if it was.
+    """Make Triton serve this version: newer versions are retired, and this one is not retired any longer.
 
     Args:
         model: The model's folder.
@@ -111,7 +111,7 @@ def promote(model: Path, number: int) -> None:
         known = ", ".join(str(version.number) for version in found) or "none"
         raise RepositoryError(f"Model {model.name} has no version {number} with a {MODEL_FILE}; it has {known}.")
     try:
-        # First the one that is wanted, so that there is one to serve at every moment.
+        # The wanted version comes first, so that Triton has a version to serve at every moment.
         if chosen.is_retired:
             chosen.folder.rename(model / str(number))
         for version in reversed(found):
@@ -122,10 +122,10 @@ def promote(model: Path, number: int) -> None:
 
 
 def roll_back(model: Path) -> int:
-    """Promote the version before the one that is served, and say which that is.
+    """Promote the version before the one that is served now, and return its number.
 
     Raises:
-        RepositoryError: There is none, or the folder cannot be written.
+        RepositoryError: There is no older version, or the folder cannot be written.
     """
     current = served(model)
     older = [version.number for version in versions(model) if current is not None and version.number < current.number]
@@ -137,26 +137,26 @@ def roll_back(model: Path) -> int:
 
 
 def prune(model: Path, keep: int) -> list[int]:
-    """Delete all but the version that is served and the newest others.
+    """Delete all versions but the served one and the newest others.
 
     Args:
         model: The model's folder.
-        keep: How many versions to keep, the one that is served among them; 1 at least.
+        keep: Number of versions to keep, including the served one; at least 1.
 
     Returns:
-        Numbers of the versions that were deleted.
+        Numbers of the deleted versions.
 
     Raises:
         RepositoryError: The folder cannot be written.
     """
     current = served(model)
     others = [version for version in versions(model) if current is None or version.number != current.number]
-    kept = keep - (current is not None)
-    doomed = others[: len(others) - kept] if kept else others
+    others_to_keep = keep - (current is not None)
+    doomed = others[: len(others) - others_to_keep] if others_to_keep else others
     try:
         with tempfile.TemporaryDirectory(prefix=_STAGING, dir=model.parent) as staging:
             for version in doomed:
-                # A renamed folder is gone for Triton at once; one that is deleted file by file would be half a model.
+                # Renaming hides the version from Triton at once; deleting file by file would leave an incomplete model.
                 version.folder.rename(Path(staging) / version.folder.name)
     except OSError as error:
         raise RepositoryError(f"The model folder {model} cannot be written: {error}.") from error
@@ -164,13 +164,13 @@ def prune(model: Path, keep: int) -> list[int]:
 
 
 def measured(model: Path) -> dict[str, dict[str, Any]]:
-    """What the versions of a model folder were measured to be, by number, as far as their files say so."""
+    """Metrics of the versions of a model, by number, from the metadata of their files."""
     files = {str(version.number): version.folder / MODEL_FILE for version in versions(model)}
     return _metrics(files)
 
 
 def _metrics(files: Mapping[str, Path]) -> dict[str, dict[str, Any]]:
-    from export.inspection import read_metadata  # noqa: PLC0415 (slow to import; most commands do without)
+    from export.inspection import read_metadata  # noqa: PLC0415 (slow to import; most commands do not need it)
 
     found = {version: metrics_of(read_metadata(path)) for version, path in files.items()}
     return {version: metrics for version, metrics in found.items() if metrics}
@@ -181,14 +181,14 @@ def _next_number(model: Path) -> int:
 
 
 def _stage(folder: Path, model: Path, number: int, files: Mapping[str, Path], crop: CropMode) -> None:
-    """Write everything of one model into a folder, so that a full disk is noticed before anything is moved.
+    """Write all files of one model into a folder, so that a full disk is noticed before anything is moved.
 
     Args:
-        folder: The folder, which is made.
-        model: The model's own folder.
+        folder: The folder, which is created.
+        model: The model's folder.
         number: Number of the new version.
-        files: The new version's files by the names that they get.
-        crop: How the model's clips are cropped.
+        files: The new version's files by target name.
+        crop: Crop mode of the model.
     """
     (folder / _STAGED_VERSION).mkdir(parents=True)
     for target, source in files.items():
@@ -200,13 +200,13 @@ def _stage(folder: Path, model: Path, number: int, files: Mapping[str, Path], cr
 def write_configuration(
     folder: Path, name: str, crop: CropMode, metrics: Mapping[str, Mapping[str, Any]] | None = None
 ) -> None:
-    """Write what Triton needs of a model beside its versions: configuration, label names, warm-up tensors.
+    """Write the files that Triton needs beside a model's versions: configuration, label names, warm-up tensors.
 
     Args:
         folder: The model's folder.
         name: The model's name.
-        crop: How its clips are cropped.
-        metrics: What its versions were measured to be, by number.
+        crop: Crop mode of the model.
+        metrics: Metrics of its versions, by number.
     """
     (folder / WARMUP_FOLDER).mkdir(parents=True, exist_ok=True)
     (folder / "config.pbtxt").write_text(render_config(name, crop, metrics=metrics))
@@ -216,12 +216,12 @@ def write_configuration(
 
 
 def _replace_configuration(staged: Path, model: Path, replaced: dict[Path, bytes | None]) -> None:
-    """Move configuration files into place; those that would not change stay, as Triton would load the model again.
+    """Move configuration files into place, but only those that change: Triton reloads the model for each.
 
     Args:
         staged: Folder of the new files.
         model: The model's folder.
-        replaced: Gets what each file that is replaced held, None where there was none.
+        replaced: Filled with the former content of each replaced file; None for a new file.
     """
     (model / WARMUP_FOLDER).mkdir(exist_ok=True)
     for file in (*(f"{WARMUP_FOLDER}/{name}" for name in warmup_files()), "labels.txt", "config.pbtxt"):
@@ -233,7 +233,7 @@ def _replace_configuration(staged: Path, model: Path, replaced: dict[Path, bytes
 
 
 def _undo(done: list[Path], replaced: dict[Path, bytes | None], made: list[Path]) -> None:
-    """Leave the repository as it was, as far as the disk lets us."""
+    """Restore the repository after a failed write, as far as possible."""
     for folder in done:
         shutil.rmtree(folder, ignore_errors=True)
     with contextlib.suppress(OSError):

@@ -1,7 +1,6 @@
-"""How dynamic batching is best set, measured against the real Triton with clients that ask at the same time.
+"""Benchmark of settings of dynamic batching, on a real Triton server with closed-loop clients.
 
-One setting is changed at a time around the configuration that is rendered by default. docs/EXPORT.md says what came out
-and what was chosen for it.
+One setting at a time is changed from the default configuration. Results: docs/decisions/batching.md.
 """
 
 from __future__ import annotations
@@ -44,13 +43,13 @@ class Row:
     """One setting under one load.
 
     Attributes:
-        setting: What was changed.
-        clients: Requests that are under way at any time, of one clip each.
-        clips_per_second: Clips that were answered.
-        median_ms: Half of the answers took less.
-        p95_ms: 95 % of the answers took less.
-        mean_batch: Clips in one run of the model, on average.
-        failed: Requests that were not answered.
+        setting: The setting that was changed.
+        clients: Concurrent requests, of one clip each.
+        clips_per_second: Throughput.
+        median_ms: Median latency.
+        p95_ms: 95th percentile of the latency.
+        mean_batch: Mean number of clips in one run of the model.
+        failed: Number of failed requests.
     """
 
     setting: str
@@ -63,7 +62,7 @@ class Row:
 
 
 def settings(cores: int) -> Iterator[tuple[str, Serving]]:
-    """What is tried, by name."""
+    """The settings to measure, by name."""
     default = Serving()
     yield "default", default
     for delay in DELAYS:
@@ -86,18 +85,18 @@ def _plural(count: int, noun: str) -> str:
 def sweep(
     model: Path, output: Path, *, seconds: float, clients: tuple[int, ...], say: Callable[[str], None] = print
 ) -> list[Row]:
-    """Measure every setting under every load, and write a table of them.
+    """Measure every setting under every load, and write the results.
 
     Args:
-        model: Folder of the model, whose served version is measured.
-        output: Folder of `sweep.json` and `sweep.md`.
-        seconds: Of load for each setting and number of clients.
-        clients: Requests that are under way at any time.
-        say: Told each result.
+        model: Folder of the model whose served version is measured.
+        output: Folder for `sweep.json` and `sweep.md`.
+        seconds: Duration of each load.
+        clients: Numbers of concurrent requests.
+        say: Called with each result.
 
     Raises:
         RepositoryError: The model has no version.
-        TritonServerError: Triton cannot run here.
+        TritonServerError: Triton cannot run on this machine.
     """
     version = served(model)
     if version is None:
@@ -120,7 +119,7 @@ def sweep(
 
 
 async def _load(address: str, model: str, setting: str, clients: int, seconds: float) -> Row:
-    """Keep this many requests under way for this long."""
+    """Keep a number of requests in flight for some seconds."""
     latencies: list[float] = []
     failed = 0
     inputs = [_as_inputs(seed) for seed in range(8)]
@@ -133,7 +132,7 @@ async def _load(address: str, model: str, setting: str, clients: int, seconds: f
             while (sent := time.perf_counter()) < end:
                 try:
                     answer = await client.infer(model, inputs[number % len(inputs)])
-                    assert answer.as_numpy(PROBABILITIES.name) is not None  # noqa: S101 (an answer without it is none)
+                    assert answer.as_numpy(PROBABILITIES.name) is not None  # noqa: S101 (a response must have it)
                 except InferenceServerException:
                     failed += 1
                     continue
@@ -150,7 +149,7 @@ async def _load(address: str, model: str, setting: str, clients: int, seconds: f
 
 
 async def _counts(client: InferenceServerClient, model: str) -> tuple[int, int]:
-    """Clips answered and runs of the model so far."""
+    """Number of clips and of runs of the model so far."""
     statistics = await client.get_inference_statistics(model, as_json=True)
     (found,) = statistics["model_stats"]
     return int(found.get("inference_count", 0)), int(found.get("execution_count", 0))
@@ -167,7 +166,7 @@ def _as_inputs(seed: int) -> list[InferInput]:
 
 
 def _options(repository: Path) -> LauncherOptions:
-    """Free ports, so that a Triton that is running is not in the way."""
+    """Options with free ports, so that a running Triton server does not interfere."""
     with ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in range(3)]
         for listener in sockets:
@@ -187,7 +186,7 @@ def _write(output: Path, rows: list[Row], seconds: float) -> None:
     table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
     (output / "sweep.md").write_text(
         f"{processor} ({', '.join(instruction_sets)}), {cores} cores, shared by Triton and the clients; "
-        f"{seconds:g} s each.\n\n{table}\n"
+        f"{seconds:g} s per row.\n\n{table}\n"
     )
 
 

@@ -1,6 +1,7 @@
-"""How fast models run, against each other and against the most that this processor can do.
+"""Speed of the FP32 and the INT8 model, relative to each other and to the processor's peak.
 
-Models and plain matrix products take turns, so that whatever else the machine does slows all of them alike.
+The peak is that of a matrix product. Models and matrix products take turns, so that other load on the machine slows
+all of them alike.
 """
 
 from __future__ import annotations
@@ -25,8 +26,8 @@ THREADS: Final = (1, 2)
 _SIDE: Final = 1024
 _WARMUPS: Final = 2
 _PAUSE: Final = 0.01
-_PATIENCE: Final = 0.5
-"""Seconds of a look whether this process is idle, and of looking at most."""
+_LONGEST_WAIT: Final = 0.5
+"""Interval of checks whether this process is idle, and limit of the wait, in seconds."""
 
 _INSTRUCTION_SETS: Final = (
     "sse4_2", "avx", "avx2", "fma", "avx512f", "avx512bw", "avx512vl", "avx512_vnni", "avx_vnni", "avx512_bf16",
@@ -40,10 +41,10 @@ class Timing:
 
     Attributes:
         wall_ms: Median time of a clip, in milliseconds.
-        cpu_ms: Median processor time of a clip over all threads; at one thread it is what `wall_ms` would be on a
-            machine that does nothing else.
-        giga_operations: Operations a second, in 10^9, by `cpu_ms` at one thread and by `wall_ms` at more.
-        peak_share: That, as a share of what a matrix product of the same kind of numbers reached.
+        cpu_ms: Median CPU time of a clip over all threads, in milliseconds; at one thread this equals `wall_ms` on an
+            idle machine.
+        giga_operations: Operations per second, in 10^9, by `cpu_ms` at one thread and by `wall_ms` at more.
+        peak_share: The same as a share of the speed of a matrix product of that number type.
     """
 
     wall_ms: float
@@ -57,14 +58,14 @@ class Timings:
     """All models at all numbers of threads.
 
     Attributes:
-        processor: What it calls itself.
-        instruction_sets: Those that matter here and that it has.
-        cores: Cores that this process may use.
-        onnxruntime: Its version.
-        runs: How often each was run.
-        operations: Multiplications and additions of a clip, each counted as one operation.
-        models: By number of threads and name of the model.
-        peaks: Operations a second, in 10^9, of matrix products, by number of threads and kind of numbers.
+        processor: Name of the processor.
+        instruction_sets: Its instruction sets that matter for these models.
+        cores: Number of cores that this process may use.
+        onnxruntime: Version of ONNX Runtime.
+        runs: Runs of each model.
+        operations: Multiplications and additions per clip, each counted as one operation.
+        models: Timings by number of threads and name of the model.
+        peaks: Operations per second of matrix products, in 10^9, by number of threads and number type.
     """
 
     processor: str
@@ -77,18 +78,18 @@ class Timings:
     peaks: dict[int, dict[str, float]]
 
     def speed_up(self, threads: int) -> float:
-        """How many times as fast as FP32 INT8 is, by processor time at one thread and by the clock at more."""
+        """Speed of INT8 relative to FP32, in CPU time at one thread and in wall-clock time at more."""
         fp32, int8 = self.models[threads]["fp32"], self.models[threads]["int8"]
         return fp32.cpu_ms / int8.cpu_ms if threads == 1 else fp32.wall_ms / int8.wall_ms
 
 
 def measure(fp32: Path, int8: Path, *, runs: int = 15, threads: Sequence[int] = THREADS) -> Timings:
-    """Time both models and both kinds of matrix product, in turns.
+    """Time both models and a matrix product of each number type, in turns.
 
     Args:
         fp32: The exported model.
-        int8: Its quantised form.
-        runs: How often each is run; medians are reported, and for matrix products the best.
+        int8: The quantised model.
+        runs: Runs of each; the median counts for models and the best run for matrix products.
         threads: Numbers of threads.
     """
     operations = count_operations(fp32)
@@ -129,7 +130,7 @@ def measure(fp32: Path, int8: Path, *, runs: int = 15, threads: Sequence[int] = 
 
 
 def describe_processor() -> tuple[str, tuple[str, ...]]:
-    """Name of this machine's processor and those of its instruction sets that matter here; none where unknown."""
+    """Name of the processor and its instruction sets that matter for these models; empty if unknown."""
     information = Path("/proc/cpuinfo")
     text = information.read_text() if information.is_file() else ""
     lines = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in text.splitlines())}
@@ -139,7 +140,7 @@ def describe_processor() -> tuple[str, tuple[str, ...]]:
 
 
 def count_operations(path: Path) -> int:
-    """Multiplications and additions of the convolutions of an FP32 model for one clip; all else is below 1 %."""
+    """Multiplications and additions in the convolutions of an FP32 model for one clip; the rest is below 1 %."""
     model = onnx.load(path)
     for value in (*model.graph.input, *model.graph.output):
         value.type.tensor_type.shape.dim[0].dim_value = 1
@@ -161,7 +162,7 @@ def count_operations(path: Path) -> int:
 def _in_turns(
     calls: Mapping[str, Callable[[], object]], runs: int
 ) -> tuple[dict[str, list[float]], dict[str, list[float]]]:
-    """Seconds by the clock and of processor time, by name; each round is in another order."""
+    """Seconds of wall-clock time and of CPU time by name; each round has another order."""
     random = np.random.default_rng(0)
     wall: dict[str, list[float]] = {name: [] for name in calls}
     cpu: dict[str, list[float]] = {name: [] for name in calls}
@@ -178,8 +179,8 @@ def _in_turns(
 
 
 def _wait_for_idle_threads() -> None:
-    """Let threads of the session that ran before stop spinning for more work, or they take cores from the next one."""
-    deadline = time.perf_counter() + _PATIENCE
+    """Wait until threads of the previous session stop spinning: they would take cores from the next one."""
+    deadline = time.perf_counter() + _LONGEST_WAIT
     while time.perf_counter() < deadline:
         before = time.process_time()
         time.sleep(_PAUSE)
@@ -192,7 +193,7 @@ def _call(session: onnxruntime.InferenceSession, inputs: dict[str, Any]) -> Call
 
 
 def _product(kind: str, *, threads: int) -> Callable[[], object]:
-    """A product of two square matrices by ONNX Runtime: floats, or unsigned by signed 8-bit integers."""
+    """A product of two square matrices by ONNX Runtime: of floats, or of unsigned and signed 8-bit integers."""
     random = np.random.default_rng(0)
     weights: Any
     if kind == "fp32":

@@ -1,8 +1,8 @@
-"""Triton's configuration of a model, written from the contract so that no name or size is typed twice.
+"""Triton's configuration of a model, rendered from the contract.
 
-The same `config.pbtxt` serves under NVIDIA's C++ ONNX Runtime backend and under `triton_server/`'s. Triton does not
-show an ONNX file's metadata to its clients, so the contract, the crop that the model wants and what its versions were
-measured to be travel as parameters of the configuration, where the gateway reads them.
+The same `config.pbtxt` works with NVIDIA's C++ ONNX Runtime backend and with that of `triton_server/`. Triton does not
+expose an ONNX file's metadata to its clients, so the configuration carries contract, crop mode and metrics as
+parameters, which the gateway reads.
 """
 
 from __future__ import annotations
@@ -19,29 +19,30 @@ from avemotion.preprocessing.contract import CropMode, TensorSpec
 from avemotion.preprocessing.model_metadata import CONTRACT_KEY, CROP_KEY, metrics_key
 
 Precision = Literal["FP16", "INT8"]
-"""What TensorRT computes in; `INT8` needs a model whose activations are symmetric (`--activations s8`)."""
+"""Precision of TensorRT; `INT8` needs a model with symmetric activations (`--activations s8`)."""
 
 WARMUP_FOLDER: Final = "warmup"
-"""Where Triton looks for warm-up tensors, below the model's folder."""
+"""Triton's folder for warm-up tensors, below the model's folder."""
 
 _CONFIG_TYPES: Final = {"uint8": "TYPE_UINT8", "float32": "TYPE_FP32", "bool": "TYPE_BOOL"}
 
 
 @dataclass(frozen=True)
 class Serving:
-    """What `make sweep` measures; docs/EXPORT.md says why the defaults are these.
+    """Settings of batching, instances and threads; docs/decisions/batching.md gives the reasons for the defaults.
 
     Attributes:
-        instances: Copies of the model that run side by side.
-        cores: Processor cores that all of them share. None leaves it to ONNX Runtime: one for each core of the
-            machine, whatever a container may use.
+        instances: Copies of the model that run in parallel.
+        cores: Processor cores that all instances share. None leaves the number to ONNX Runtime, which takes all cores
+            of the machine, even in a container with fewer.
         max_batch_size: Largest dynamic batch, in clips; the parity check of an export covers it.
-        preferred_batch_sizes: Batches that are sent at once, without waiting for more; none by default.
-        max_queue_delay_microseconds: How long a request may wait for others to share its batch. Not at all by
-            default: those that come during a run share the next one, and on a CPU a larger batch saves little.
-        max_queue_size: Requests that may wait; further ones are rejected at once.
-        queue_timeout_microseconds: How long a request may wait until it is rejected; a client may ask for less.
-        tensorrt: Run on a GPU by TensorRT in this precision; None runs on the CPU.
+        preferred_batch_sizes: Batch sizes that are run at once, without waiting for more; none by default.
+        max_queue_delay_microseconds: Limit of the time that a request waits for others to share its batch. 0 by
+            default: requests that arrive during a run share the next one, and on a CPU a larger batch saves little.
+        max_queue_size: Limit of waiting requests; further ones are rejected at once.
+        queue_timeout_microseconds: Limit of the time in the queue, after which a request is rejected; a client may set
+            a shorter one.
+        tensorrt: Precision of TensorRT on a GPU; None runs on the CPU.
     """
 
     instances: int = 1
@@ -57,8 +58,8 @@ class Serving:
 def gpu(precision: Precision) -> Serving:
     """Serving by TensorRT on a GPU.
 
-    TensorRT builds an engine for a range of batch sizes and tunes it for one of them, so that a batch of that size is
-    the fastest there is: it is preferred, and worth a wait.
+    TensorRT builds an engine for a range of batch sizes and tunes it for one of them. Batches of that size are the
+    fastest, so that they are preferred and worth a wait.
     """
     return Serving(preferred_batch_sizes=(8, 16), max_queue_delay_microseconds=2_000, tensorrt=precision)
 
@@ -73,9 +74,9 @@ def render_config(
 
     Args:
         name: The model's name and folder.
-        crop: How clips are cropped for this model.
-        serving: How it is served; by default on a CPU.
-        metrics: What versions were measured to be, by their numbers.
+        crop: Crop mode of the model.
+        serving: Settings of serving; by default those for a CPU.
+        metrics: Metrics of the model's versions, by number.
     """
     serving = serving or Serving()
     parameters = {CONTRACT_KEY: _json(contract.parameters()), CROP_KEY: crop}
@@ -117,7 +118,7 @@ def render_labels() -> str:
 
 
 def warmup_files() -> dict[str, bytes]:
-    """Warm-up tensors that random bytes would not do for: both modalities are there."""
+    """Warm-up tensors for inputs that cannot be random: both modalities are present."""
     return {contract.PRESENT.name: np.ones(contract.PRESENT.shape, contract.PRESENT.dtype).tobytes()}
 
 
@@ -131,14 +132,14 @@ def _tensors(kind: str, specs: tuple[TensorSpec, ...]) -> str:
 
 
 def _accelerator(serving: Serving) -> str:
-    """TensorRT, with one profile from a single clip to the largest batch, so that no batch builds an engine anew."""
+    """TensorRT with one profile from a single clip to the largest batch, so that one engine serves all batch sizes."""
     if serving.tensorrt is None:
         return ""
     largest = max(serving.preferred_batch_sizes, default=serving.max_batch_size)
     parameters = {
         "precision_mode": serving.tensorrt,
         "max_workspace_size_bytes": str(2**30),
-        # Building an engine takes minutes; a server that is started again finds it here.
+        # Building an engine takes minutes; a restarted server loads it from this cache.
         "trt_engine_cache_enable": "true",
         "trt_engine_cache_path": "/tmp/tensorrt",  # noqa: S108 (of a container)
         "trt_profile_min_shapes": _shapes(1),

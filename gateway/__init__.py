@@ -1,4 +1,4 @@
-"""The HTTP gateway: an upload is decoded in an isolated worker, a model answers, JSON goes out.
+"""The HTTP gateway: an upload is decoded in an isolated worker, a model computes, and the answer is JSON.
 
-It imports `preprocessing` and Triton's client, and never torch: serving stays small, and training stays apart.
+It imports `avemotion` and Triton's client, never torch: serving stays small and apart from training.
 """

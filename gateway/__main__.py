@@ -12,10 +12,9 @@ import uvicorn
 from avemotion.preprocessing.errors import EmotionError
 from gateway.app import create_app
 from gateway.environment import load_settings
-from gateway.freed_memory import keep_freed_memory
-from gateway.logs import configure_logging
-from gateway.server import serve
+from gateway.http.server import serve
 from gateway.settings import Settings
+from gateway.telemetry import configure_logging
 
 
 def main() -> None:
@@ -35,7 +34,6 @@ def run(settings: Settings, listener: socket.socket) -> None:
     Raises:
         EmotionError: The gateway cannot serve; the message says why.
     """
-    keep_freed_memory()
     app = create_app(settings)
     with asyncio.Runner(loop_factory=uvicorn.Config(app, log_config=None).get_loop_factory()) as runner:
         runner.run(serve(app, settings, listener))

@@ -11,30 +11,31 @@ import numpy.typing as npt
 from avemotion.api.predictions import Modalities, TopLabel
 from avemotion.preprocessing.contract import LABELS, MODALITIES
 from avemotion.preprocessing.uncertainty import is_uncertain
-from gateway.decoded_clip import DecodedClip
-from gateway.predictors import Prediction
+from gateway.decode.messages import DecodedMedia
+from gateway.predict import Prediction
 
 _PERCENT_DECIMALS = 4
 _ATTENTION_DECIMALS = 6
 
 
-def clip_fields(clip: DecodedClip, prediction: Prediction, row: int) -> dict[str, Any]:
+def clip_fields(media: DecodedMedia, prediction: Prediction, row: int) -> dict[str, Any]:
     """The fields of `ClipPrediction`, from which each endpoint makes its own answer.
 
     Args:
-        clip: What was found in it.
+        media: What was decoded.
         prediction: The model's outputs for a batch.
         row: Which clip of the batch.
     """
-    modalities = modalities_of(clip.present)
+    window = media.windows[0]
+    modalities = modalities_of(media.tensors["present"][0].tolist())
     return scores(prediction, row) | {
         "labels": list(LABELS),
         "model": prediction.model,
         "model_version": prediction.model_version,
         "modalities": modalities,
-        "missing": clip.missing,
-        "face": clip.face,
-        "quality": clip.quality,
+        "missing": window.missing,
+        "face": window.face,
+        "quality": window.quality,
         "video_probs": percentages(prediction.video_probabilities[row]) if modalities.video else None,
         "audio_probs": percentages(prediction.audio_probabilities[row]) if modalities.audio else None,
         "frame_attention": [round(value, _ATTENTION_DECIMALS) for value in prediction.frame_attention[row].tolist()]

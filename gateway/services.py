@@ -1,4 +1,4 @@
-"""What lives as long as the gateway does: put together, started and stopped here, and how a route gets at it."""
+"""The long-lived parts of a gateway: how they are made, started and stopped."""
 
 from __future__ import annotations
 
@@ -6,22 +6,24 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from fastapi import Depends, Request
 
-from gateway.decode_worker import Perform
-from gateway.decoding import DecodePool
-from gateway.explanation import Explainer
-from gateway.exposure import check_exposure
-from gateway.keys import KeyRing
-from gateway.metrics import Metrics
-from gateway.predictors import Predictor, make_predictor
-from gateway.rate_limits import RateLimits
-from gateway.readiness import Readiness
+from gateway.auth.keys import KeyRing
+from gateway.auth.rate_limits import RateLimits, make_rate_limits
+from gateway.auth.security_checks import check_security
+from gateway.decode.pool import DecodePool
+from gateway.decode.worker import Runner
+from gateway.http.middleware import UploadMemory
+from gateway.predict import Predictor, make_predictor
+from gateway.predict.explanation import Explainer
+from gateway.predict.readiness import Readiness
 from gateway.settings import Settings
-from gateway.tracing import Tracing, make_tracing
-from gateway.upload_memory import UploadMemory
+from gateway.telemetry import NO_TRACER, Metrics, make_tracer_provider
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace import TracerProvider
 
 
 @dataclass(frozen=True)
@@ -32,31 +34,31 @@ class Services:
         settings: The settings it was made with.
         pool: Decodes clips.
         predictor: Computes probabilities.
-        readiness: Knows whether the model answers.
-        keys: Knows who may call.
-        rate_limits: Knows who calls too often.
-        upload_memory: Knows how many bytes of uploads are held.
+        readiness: Whether the model answers.
+        keys: Who may call; None if no key is needed.
+        rate_limits: Who calls too often; None if there is no limit.
+        upload_memory: How many bytes of uploads are held.
         explainer: Puts probabilities into words.
-        metrics: Counts and measures.
-        tracing: Sends spans to a collector, where there is one.
-        timeline_turns: Held while a timeline is decoded, so that not all workers are taken by them.
+        metrics: Counters and histograms.
+        tracer_provider: Sends spans to a collector, if there is one.
+        timeline_slots: Held while a timeline is decoded, so that timelines do not take all workers.
     """
 
     settings: Settings
     pool: DecodePool
     predictor: Predictor
     readiness: Readiness
-    keys: KeyRing
-    rate_limits: RateLimits
+    keys: KeyRing | None
+    rate_limits: RateLimits | None
     upload_memory: UploadMemory
     explainer: Explainer
     metrics: Metrics
-    tracing: Tracing | None
-    timeline_turns: asyncio.Semaphore
+    tracer_provider: TracerProvider | None
+    timeline_slots: asyncio.Semaphore
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Run what needs to run, while the context is open.
+        """Start what needs to run; stop it when the context ends.
 
         Raises:
             EmotionError: The gateway cannot serve; the message says why.
@@ -73,43 +75,45 @@ class Services:
                 await self.pool.stop()
         finally:
             await self.explainer.stop()
-            await self.rate_limits.stop()
-            if self.tracing is not None:
-                await self.tracing.stop()
+            if self.rate_limits is not None:
+                await self.rate_limits.stop()
+            if self.tracer_provider is not None:
+                await asyncio.to_thread(self.tracer_provider.shutdown)
             await self.predictor.stop()
 
 
-def make_services(settings: Settings, perform: Perform) -> Services:
+def make_services(settings: Settings, runner: Runner) -> Services:
     """The parts of a gateway, not yet running.
 
     Args:
         settings: The settings.
-        perform: How a decode worker runs a task.
+        runner: How a decode worker runs a task.
 
     Raises:
-        InsecureSettingsError: The settings would let anybody in.
-        MissingTracingError: The settings want traces, and OpenTelemetry is not installed.
+        InsecureSettingsError: The settings would let anyone in.
+        MissingTracingError: The settings ask for traces, and OpenTelemetry's SDK is not installed.
     """
-    check_exposure(settings)
+    check_security(settings)
     metrics = Metrics()
-    pool = DecodePool(settings, metrics, perform)
-    predictor = make_predictor(settings)
+    tracer_provider = make_tracer_provider(settings)
+    tracer = NO_TRACER if tracer_provider is None else tracer_provider.get_tracer("gateway")
+    pool = DecodePool(settings, metrics, tracer, runner)
+    predictor = make_predictor(settings, tracer)
     readiness = Readiness(settings, predictor)
     upload_memory = UploadMemory(settings.upload_memory)
-    rate_limits = RateLimits(settings)
-    explainer = Explainer(settings, metrics)
+    rate_limits = make_rate_limits(settings)
     services = Services(
         settings=settings,
         pool=pool,
         predictor=predictor,
         readiness=readiness,
-        keys=KeyRing(settings.api_keys),
+        keys=KeyRing(settings.api_keys) if settings.api_keys else None,
         rate_limits=rate_limits,
         upload_memory=upload_memory,
-        explainer=explainer,
+        explainer=Explainer(settings, metrics),
         metrics=metrics,
-        tracing=make_tracing(settings),
-        timeline_turns=asyncio.Semaphore(settings.timelines_at_once),
+        tracer_provider=tracer_provider,
+        timeline_slots=asyncio.Semaphore(settings.timelines_at_once),
     )
     gauge = metrics.add_gauge
     gauge("emotion_ready", "Whether the model has answered within the last seconds.", readiness.is_ready)
@@ -117,27 +121,18 @@ def make_services(settings: Settings, perform: Perform) -> Services:
     gauge("emotion_decode_capacity", "Most clips that may be decoded or wait.", lambda: pool.capacity)
     gauge(
         "emotion_rate_limit_storage_away",
-        "Whether rate limits are counted by this gateway alone because Redis is away.",
-        lambda: rate_limits.storage_is_away,
+        "Whether this gateway counts rate limits alone because Redis is unreachable.",
+        lambda: rate_limits is not None and rate_limits.storage_is_away,
     )
     gauge("emotion_upload_bytes", "Bytes of uploads that are received or worked on.", lambda: upload_memory.held)
     gauge("emotion_upload_limit_bytes", "Most bytes of uploads at once.", lambda: upload_memory.limit)
     return services
 
 
-def services_of(request: Request) -> Services:
-    """The running gateway of a request.
-
-    Dependencies call this instead of depending on it: FastAPI takes a tenth of a millisecond for each dependency of a
-    dependency, for every request.
-    """
+async def _services(request: Request) -> Services:  # async, so that FastAPI needs no thread for it
     services = request.app.state.services
     assert isinstance(services, Services)  # noqa: S101 (for the type checker; set when the application is made)
     return services
-
-
-async def _services(request: Request) -> Services:  # async, so that FastAPI needs no thread for it
-    return services_of(request)
 
 
 ServicesDependency = Annotated[Services, Depends(_services)]

@@ -191,7 +191,7 @@ class Settings(BaseSettings):
         default=[],
         repr=False,
         description=(
-            "Comma-separated API keys as `<name>:<SHA-256>`; `python -m gateway.keys <name>` makes one. "
+            "Comma-separated API keys as `<name>:<SHA-256>`; `python -m gateway.auth.keys <name>` makes one. "
             "Unset: no key is required."
         ),
     )

@@ -75,7 +75,7 @@ def _refuse_remote(host: str) -> None:
 def _start_own(options: argparse.Namespace, stack: ExitStack) -> None:
     """Start Triton and the gateway on free ports, and point the test at them."""
     probe = multipart("/predict", [("file", "video/webm", load_clips()[0].data)])
-    contender = ours("stack", ROOT / "model_repository", predictor=options.predictor)
+    contender = ours("stack", predictor=options.predictor)
     server = stack.enter_context(running(contender, probe, log=options.output / "stack.log"))
     options.host = server.address
     options.triton = f"127.0.0.1:{server.ports['grpc']}"

@@ -1,6 +1,6 @@
-"""Clips to send: real recordings where there are any, drawn ones elsewhere; several, as one clip alone would flatter.
+"""Clips to send: Chrome's recordings below `$EMO_DATA/clips`, or synthetic clips if there are none.
 
-Real recordings lie below the folder `clips` of the folder that `EMO_DATA` names.
+There are several of each, because codecs differ in cost and a single clip would hide that.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class LoadClip:
     """A clip to send.
 
     Attributes:
-        name: What reports call it.
+        name: Its name in reports.
         data: The file's bytes.
     """
 
@@ -42,10 +42,10 @@ def load_clips(folder: Path | None = None) -> list[LoadClip]:
     """The clips of a load test.
 
     Args:
-        folder: Where recordings lie; by default `clips` below the folder that `EMO_DATA` names.
+        folder: Folder with recordings; by default `$EMO_DATA/clips`.
 
     Returns:
-        Real recordings, or drawn clips where there are none.
+        Real recordings, or synthetic clips if there are none.
     """
     if folder is None and (data := os.environ.get(DATA_VARIABLE)):
         folder = Path(data) / "clips"
@@ -58,9 +58,9 @@ def load_clips(folder: Path | None = None) -> list[LoadClip]:
         if found:
             return found
     return [
-        LoadClip("drawn_vp8.webm", synthetic_clip(WINDOW_SECONDS, "webm", "libvpx", "libopus", seed=0)),
-        LoadClip("drawn_avc1.mp4", synthetic_clip(WINDOW_SECONDS, "mp4", "libx264", "aac", seed=1)),
-        LoadClip("drawn_silent.mp4", synthetic_clip(WINDOW_SECONDS, "mp4", "libx264", None, seed=2)),
+        LoadClip("synthetic_vp8.webm", synthetic_clip(WINDOW_SECONDS, "webm", "libvpx", "libopus", seed=0)),
+        LoadClip("synthetic_avc1.mp4", synthetic_clip(WINDOW_SECONDS, "mp4", "libx264", "aac", seed=1)),
+        LoadClip("synthetic_silent.mp4", synthetic_clip(WINDOW_SECONDS, "mp4", "libx264", None, seed=2)),
     ]
 
 
@@ -74,14 +74,14 @@ def synthetic_clip(
     width: int = 640,
     height: int = 480,
 ) -> bytes:
-    """Encode a clip that costs about as much to decode as a recording: a moving picture with some noise, and sound.
+    """Encode a clip that costs about as much to decode as a recording: moving, noisy frames and a noisy sound.
 
     Args:
-        seconds: Its length.
+        seconds: Its length in seconds.
         container: FFmpeg's muxer.
         video_codec: Encoder of the video track.
-        audio_codec: Encoder of the audio track; None leaves the track out.
-        seed: Seed of all that is random.
+        audio_codec: Encoder of the audio track; None for a clip without one.
+        seed: Seed of everything random.
         width: Width in pixels.
         height: Height in pixels.
     """
@@ -99,17 +99,17 @@ def synthetic_clip(
         for index in range(round(seconds * _FRAME_RATE)):
             shift = 4 * index % (62 * 16)
             place = 31 * index % 97
-            picture = canvas[:height, shift : shift + width] // 2 + grain[:, place : place + width]
-            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
+            image = canvas[:height, shift : shift + width] // 2 + grain[:, place : place + width]
+            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")
             frame.pts, frame.time_base = index, Fraction(1, _FRAME_RATE)
             file.mux(video.encode(frame))
         file.mux(video.encode(None))
         if audio is not None:
-            _draw_sound(file, audio, rng, seconds)
+            _encode_noise(file, audio, rng, seconds)
     return buffer.getvalue()
 
 
-def _draw_sound(file: OutputContainer, stream: AudioStream, rng: np.random.Generator, seconds: float) -> None:
+def _encode_noise(file: OutputContainer, stream: AudioStream, rng: np.random.Generator, seconds: float) -> None:
     samples = rng.normal(0, 0.1, (1, round(seconds * _SOUND_RATE))).astype(np.float32)
     block = 960
     for begin in range(0, samples.shape[1], block):

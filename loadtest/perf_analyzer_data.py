@@ -28,7 +28,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Write the file."""
     parser = argparse.ArgumentParser(prog="python -m loadtest.perf_analyzer_data", description=__doc__.splitlines()[0])
     parser.add_argument("file", type=Path, help="file to write, JSON")
-    parser.add_argument("--clips", type=Path, help="folder of recordings (default: `clips` below $EMO_DATA, or drawn)")
+    parser.add_argument(
+        "--clips", type=Path, help="folder of recordings (default: $EMO_DATA/clips, or synthetic clips)"
+    )
     options = parser.parse_args(arguments)
     clips = load_clips(options.clips)
     options.file.write_text(json.dumps(encode([read_clip(clip.data).tensors() for clip in clips])))

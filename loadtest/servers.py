@@ -8,12 +8,15 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from loadtest.payloads import Payload, ask, wait_until
+import httpx
+
+from loadtest.payloads import Payload
 
 ROOT = Path(__file__).parents[1]
 _START_SECONDS = 180.0
@@ -24,14 +27,16 @@ class Contender:
     """A server that can be started.
 
     Attributes:
-        name: What reports call it.
-        command: Its command line; `{port}` and `{grpc}`, `{metrics}`, `{http}` become free ports.
-        variables: Its environment variables, likewise.
+        name: Its name in reports.
+        command: Its command line; `{port}`, `{grpc}`, `{metrics}` and `{http}` stand for free ports.
+        variables: Its environment variables, with the same placeholders.
+        folder: Its working directory.
     """
 
     name: str
     command: tuple[str, ...]
     variables: Mapping[str, str] = field(default_factory=dict)
+    folder: Path = ROOT
 
 
 @dataclass(frozen=True)
@@ -39,10 +44,10 @@ class Running:
     """A server that answers.
 
     Attributes:
-        name: Of its contender.
+        name: Name of its contender.
         address: Its URL.
-        pid: Root of its processes.
-        ports: The ports that it was given, by name.
+        pid: Root of its process tree.
+        ports: The ports that it was given, by placeholder.
     """
 
     name: str
@@ -51,43 +56,40 @@ class Running:
     ports: Mapping[str, int]
 
 
-def ours(
-    name: str, repository: Path, *, model: str = "emotion_int8", predictor: str = "triton", **settings: str
-) -> Contender:
-    """This project's server.
+def ours(name: str, *, checkout: Path = ROOT, **settings: str) -> Contender:
+    """The gateway of a checkout, with Triton behind it, started as `python -m stack`.
 
     Args:
-        name: What reports call it.
-        repository: Model repository.
-        model: Name of the model.
-        predictor: `triton`, `onnxruntime` or `mock`.
-        **settings: Settings of the gateway, without `EMO_`.
+        name: Its name in reports.
+        checkout: Root of the checkout. Its code runs in its `.venv`, or else under this interpreter, and with this
+            checkout's Triton.
+        **settings: Settings that differ from the defaults, named as the variables are without `EMO_`, in lower case.
     """
     variables = {
         "EMO_PORT": "{port}",
         "EMO_TRITON_GRPC_PORT": "{grpc}",
         "EMO_TRITON_METRICS_PORT": "{metrics}",
         "EMO_TRITON_HTTP_PORT": "{http}",
-        "EMO_MODEL_REPOSITORY": str(repository.resolve()),
-        "EMO_MODEL": model,
-        "EMO_PREDICTOR": predictor,
+        "EMO_TRITON_ENVIRONMENT": str(ROOT / ".venv-triton"),
         "EMO_LOG_LEVEL": "warning",
     }
     variables |= {f"EMO_{key.upper()}": value for key, value in settings.items()}
-    return Contender(name, (sys.executable, "-m", "stack"), variables)
+    python = checkout / ".venv" / "bin" / "python"
+    interpreter = str(python) if checkout != ROOT and python.is_file() else sys.executable
+    return Contender(name, (interpreter, "-m", "stack"), variables, checkout)
 
 
 @contextmanager
 def running(contender: Contender, probe: Payload, *, log: Path) -> Iterator[Running]:
-    """Start a server, wait until it has answered, and end it with all its processes.
+    """Start a server, wait until it answers, and end it with all its processes.
 
     Args:
-        contender: Which.
-        probe: A request that it should answer with 200.
-        log: File for what it prints.
+        contender: The server.
+        probe: A request that the server answers with 200 once it is ready.
+        log: File for the server's output.
 
     Raises:
-        RuntimeError: It ended, or does not answer in time.
+        RuntimeError: The server ended, or does not answer in time.
     """
     ports = dict(zip(("port", "grpc", "metrics", "http"), free_ports(4), strict=True))
 
@@ -103,7 +105,7 @@ def running(contender: Contender, probe: Payload, *, log: Path) -> Iterator[Runn
         process = subprocess.Popen(
             [filled(word) for word in contender.command],
             env=variables,
-            cwd=ROOT,
+            cwd=contender.folder,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -113,7 +115,7 @@ def running(contender: Contender, probe: Payload, *, log: Path) -> Iterator[Runn
             address = f"http://127.0.0.1:{ports['port']}"
             try:
                 wait_until(
-                    lambda: process.poll() is not None or ask(address, probe)[0] == 200,
+                    lambda: process.poll() is not None or _answers(address, probe),
                     f"{contender.name} answers; see {log}",
                     _START_SECONDS,
                 )
@@ -126,6 +128,24 @@ def running(contender: Contender, probe: Payload, *, log: Path) -> Iterator[Runn
             _end(process)
 
 
+def wait_until(condition: Callable[[], bool], what: str, seconds: float) -> None:
+    """Wait until a condition holds.
+
+    Args:
+        condition: Called every 20 ms.
+        what: The condition in words, for the error.
+        seconds: The deadline.
+
+    Raises:
+        TimeoutError: The condition did not hold in time.
+    """
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"not within {seconds:g} s: {what}")
+        time.sleep(0.02)
+
+
 def free_ports(count: int) -> list[int]:
     """Distinct ports that nothing listens on."""
     with ExitStack() as stack:
@@ -135,8 +155,16 @@ def free_ports(count: int) -> list[int]:
         return [listener.getsockname()[1] for listener in listeners]
 
 
+def _answers(address: str, probe: Payload) -> bool:
+    headers = {"Content-Type": probe.content_type}
+    try:
+        return httpx.post(address + probe.path, content=probe.body, headers=headers, timeout=60).status_code == 200
+    except httpx.HTTPError:
+        return False
+
+
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """SIGINT as a person would send it; whatever is left of the session is killed."""
+    """Interrupt a server as Ctrl-C does, then kill what is left of its session."""
     if process.poll() is None:
         process.send_signal(signal.SIGINT)
         with contextlib.suppress(subprocess.TimeoutExpired):

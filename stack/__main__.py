@@ -15,7 +15,7 @@ from contextlib import ExitStack
 from avemotion.preprocessing.errors import EmotionError
 from gateway.__main__ import listen, run
 from gateway.environment import load_settings
-from gateway.logs import configure_logging
+from gateway.telemetry import configure_logging
 from stack.settings import StackSettings
 from stack.smoke_check import check_first_prediction
 from triton_server.errors import PortInUseError, TritonUnavailableError

@@ -1,4 +1,4 @@
-"""What the documents say is there is there: links, make targets, commands, ports."""
+"""What the documents say is there is there: links, make targets, commands."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from stack.settings import StackSettings
 
 ROOT = Path(__file__).parents[1]
-DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("*_server/*.md")])
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("*_server/*.md")])
 each_document = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 
 

@@ -27,7 +27,7 @@ def left_at_home(home: Path, python: Path, program: str, **variables: str) -> li
     return sorted(path for path in home.rglob("*") if path.is_file())
 
 
-@pytest.mark.parametrize("package", ["gateway.predictors", "export", "benchmarks"])
+@pytest.mark.parametrize("package", ["gateway.predict", "export", "benchmarks"])
 def test_a_package_that_loads_models_reports_nothing(tmp_path: Path, package: str) -> None:
     assert left_at_home(tmp_path, Path(sys.executable), f"import {package}, onnxruntime; {_LOAD}") == []
 

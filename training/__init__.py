@@ -1,1 +1,1 @@
-"""The network, its data, the training loop and its evaluation; what leaves here is one checkpoint file."""
+"""The network, its data, the training loop and its evaluation; the result is one checkpoint file."""

@@ -1,4 +1,4 @@
-"""The running average of the weights that a training passes through: what is kept and served."""
+"""The running average of the weights during training, which is the network that is saved and served."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 AVERAGE_DECAY: Final = 0.999
-"""Share of the average that a step leaves as it is; of about the last thousand steps."""
+"""Decay per step; the average covers about the last thousand steps."""
 
 
 @torch.no_grad()
@@ -18,8 +18,8 @@ def move_average(average: nn.Module, model: nn.Module, step: int, decay: float =
     Args:
         average: Changed in place; at first a copy of the model.
         model: The network after a step.
-        step: Steps that were made, from 1; early ones are forgotten faster, as the first weights are random.
-        decay: Share that is left as it is, in the long run; 0 copies the model.
+        step: Number of the step, from 1; early steps decay faster, because the first weights are random.
+        decay: Decay per step in the long run; 0 copies the model.
     """
     share = 1 - min(decay, (1 + step) / (10 + step))
     slow, fast = (

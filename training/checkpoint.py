@@ -1,7 +1,6 @@
-"""Checkpoint files: everything that a network needs to be used, exported and questioned later.
+"""Checkpoint files: weights, configuration, calibration, metrics and a description of the run.
 
-Read with PyTorch's weights-only loader, so that a file from elsewhere can hold no code; written beside and moved
-into place, so that nobody ever reads half a file.
+They are read with PyTorch's weights-only loader, so that a file cannot run code, and written atomically.
 """
 
 from __future__ import annotations
@@ -26,15 +25,15 @@ _BRANCH_FORMAT: Final = "audio-visual-emotion branch 1"
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A trained network and what is known of it.
+    """A trained network and its metadata.
 
     Attributes:
         config: How to build the network.
         weights: Its state, by parameter name.
-        crop: How its clips were cropped, and must be when it serves.
+        crop: Crop mode of its clips, in training and serving.
         temperatures: Calibration of its probabilities.
-        metrics: JSON-ready results, each with what it was measured on.
-        training: JSON-ready description of the run: command, data, seed, git commit.
+        metrics: Results by part of the data, ready for JSON.
+        training: Description of the run, ready for JSON: options, data, git commit.
     """
 
     config: NetworkConfig
@@ -58,7 +57,7 @@ class Checkpoint:
         return network.eval()
 
     def serving_network(self) -> ServingNetwork:
-        """The network as it is exported."""
+        """The network in the form that is exported."""
         return ServingNetwork(self.network(), self.temperatures).eval()
 
 
@@ -66,8 +65,8 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     """Write a checkpoint.
 
     Args:
-        path: The file, e.g. `checkpoints/best.pt`; its folder is made.
-        checkpoint: What to write.
+        path: The file, e.g. `checkpoints/best.pt`; its folder is created.
+        checkpoint: The checkpoint.
     """
     _save(
         path,
@@ -91,16 +90,16 @@ def load_checkpoint(path: Path) -> Checkpoint:
         path: The file.
 
     Raises:
-        ModelFileError: The file is missing, damaged, or not a checkpoint of ours.
+        ModelFileError: The file is missing, damaged, or not a checkpoint of this project.
         ContractMismatchError: It was trained for another tensor contract.
     """
     data = _load(path, (_FORMAT,), "a checkpoint of `python -m training.train`")
     missing = {"contract", "config", "weights", "crop", "temperatures", "metrics", "training"} - data.keys()
     if missing:
-        raise ModelFileError(f"{path} lacks {', '.join(sorted(missing))}.")
+        raise ModelFileError(f"{path} lacks the entries {', '.join(sorted(missing))}.")
     contract.check_parameters(data["contract"], source=str(path))
     if data["crop"] not in CROP_MODES:
-        raise ModelFileError(f"{path} wants the crop {data['crop']!r}; known are {', '.join(CROP_MODES)}.")
+        raise ModelFileError(f"{path} has the crop mode {data['crop']!r}; expected {' or '.join(CROP_MODES)}.")
     try:
         config, temperatures = NetworkConfig(**data["config"]), Temperatures(**data["temperatures"])
     except TypeError as error:
@@ -114,30 +113,30 @@ def save_branch(path: Path, weights: dict[str, Tensor], metrics: dict[str, Any])
     Args:
         path: The file.
         weights: State by the names it has in `EmotionNetwork`, e.g. `video.conv1.weight`.
-        metrics: JSON-ready results.
+        metrics: Results, ready for JSON.
     """
     _save(path, {"format": _BRANCH_FORMAT, "weights": weights, "metrics": metrics})
 
 
 def load_weights(path: Path, network: EmotionNetwork) -> list[str]:
-    """Copy the weights of a branch or of a whole checkpoint into a network, as far as they name its parameters.
+    """Copy the weights of a branch or of a whole checkpoint into a network.
 
     Args:
         path: A file of `save_branch` or `save_checkpoint`.
         network: Changed in place.
 
     Returns:
-        Names that were copied.
+        Names of the copied weights.
 
     Raises:
-        ModelFileError: The file cannot be read, or a weight has no place or another shape in the network.
+        ModelFileError: The file cannot be read, or a weight does not fit the network.
     """
     weights: dict[str, Tensor] = _load(path, (_BRANCH_FORMAT, _FORMAT), "weights of this network")["weights"]
     own = network.state_dict()
     for name, value in weights.items():
         if name not in own or own[name].shape != value.shape:
             raise ModelFileError(
-                f"{path} holds {name} of shape {list(value.shape)}, which has no place in the network."
+                f"{path} has the weight {name} of shape {list(value.shape)}, which does not fit the network."
             )
     network.load_state_dict(weights, strict=False)
     return sorted(weights)
@@ -160,7 +159,7 @@ def _load(path: Path, formats: tuple[str, ...], expected: str) -> dict[str, Any]
         data = torch.load(path, map_location="cpu", weights_only=True)
     except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError, KeyError) as error:
         raise ModelFileError(
-            f"{path} is damaged or no checkpoint: {(str(error) or 'it is empty').splitlines()[0]}"
+            f"{path} is damaged or not a checkpoint: {(str(error) or 'it is empty').splitlines()[0]}"
         ) from error
     if not isinstance(data, dict) or data.get("format") not in formats:
         raise ModelFileError(f"{path} is not {expected}.")

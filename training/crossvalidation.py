@@ -1,8 +1,8 @@
-"""Train a recipe anew in each of six actor-disjoint folds, and test each network on the actors it never heard.
+"""Train a recipe in each of six actor-disjoint folds, and test each network on actors that it was not trained on.
 
-A split decides much on RAVDESS, and which actors are tested decides some points more: one number of one split says
-little. Temperatures of a fold are fitted to the answers of the other folds, so that no tested clip has a part in its
-own calibration.
+On RAVDESS, results depend strongly on the split and on which actors are tested, so that a single split says little. The
+temperatures of a fold are fitted to the predictions of the other folds, so that no clip takes part in its own
+calibration.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from avemotion.preprocessing.errors import EmotionError
 from training.checkpoint import Checkpoint
 from training.data.cache import Cache
 from training.data.splits import FOLDS, split_clips
-from training.evaluation import MEASURED, Answers, fit_temperatures, predict_all, summarise
+from training.evaluation import MEASURED, Predictions, fit_temperatures, predict_all, summarise
 from training.network import NetworkConfig, Temperatures
 from training.options import parser
 from training.robustness import CONDITIONS, recall_when_recorded_otherwise
@@ -37,30 +37,30 @@ VARIANTS: Final = (
 """The fusions and heads that are compared."""
 
 MIXED: Final = "mixed"
-"""What stands for `{fold}` in the split that mixes actors."""
+"""Value of `{fold}` for the split that mixes actors."""
 
 
 class RecipeError(EmotionError):
-    """A checkpoint does not say how it was trained."""
+    """A checkpoint does not hold the options that it was trained with."""
 
     code = "bad_recipe"
 
 
 @dataclass(frozen=True)
 class CrossValidation:
-    """A recipe tested in every fold.
+    """The result of training and testing a recipe in every fold.
 
     Attributes:
-        report: `summarise` of all out-of-fold answers; `folds` with mean, deviation and each fold's value of the
+        report: `summarise` of all out-of-fold predictions; `folds` with mean, deviation and each fold's value of the
             unweighted recall of each of `MEASURED`, and of the calibration error; `recordings` with the same of the
-            recall of voices under each of `robustness.CONDITIONS`, empty where not asked for.
-        temperatures: Fitted to all out-of-fold answers: what the recipe's network is served with.
-        answers: All out-of-fold answers, by name in `ABLATIONS`.
+            recall of voices under each of `robustness.CONDITIONS`; empty unless requested.
+        temperatures: Fitted to all out-of-fold predictions, for serving the recipe's network.
+        predictions: All out-of-fold predictions, by name in `ABLATIONS`.
     """
 
     report: dict[str, Any]
     temperatures: Temperatures
-    answers: dict[str, Answers]
+    predictions: dict[str, Predictions]
 
 
 def recipe_of(checkpoint: Checkpoint, cache: Cache, init_from: Iterable[Path] | None) -> argparse.Namespace:
@@ -73,15 +73,15 @@ def recipe_of(checkpoint: Checkpoint, cache: Cache, init_from: Iterable[Path] | 
             fold's number, or `mixed`.
 
     Raises:
-        RecipeError: The checkpoint holds no options, or other ones than there are.
+        RecipeError: The checkpoint has no options, or options that no longer exist.
     """
     described = checkpoint.training.get("options")
     if not described:
-        raise RecipeError("The checkpoint does not say by which options it was trained.")
+        raise RecipeError("The checkpoint does not hold the options that it was trained with.")
     options = parser().parse_args([])
     unknown = described.keys() - vars(options).keys()
     if unknown:
-        raise RecipeError(f"The checkpoint was trained with options that there are no more: {', '.join(unknown)}.")
+        raise RecipeError(f"The checkpoint was trained with options that no longer exist: {', '.join(unknown)}.")
     vars(options).update(described)
     options.data, options.resume, options.wandb, options.train_on_test = cache.folder, False, False, False
     options.run = Path(described["run"])
@@ -90,7 +90,7 @@ def recipe_of(checkpoint: Checkpoint, cache: Cache, init_from: Iterable[Path] | 
 
 
 def variant_of(options: argparse.Namespace, config: NetworkConfig) -> argparse.Namespace:
-    """The same options for a fusion; one other than that they were chosen for gets the rate that suits it."""
+    """The same options for another fusion, which gets its own default learning rate."""
     changed = copy.copy(options)
     if config.fusion != options.fusion:
         changed.learning_rate = None
@@ -102,25 +102,26 @@ def cross_validate(options: argparse.Namespace, cache: Cache, *, recordings: boo
     """Train and test in every fold.
 
     Args:
-        options: As of `training.train`; a patience of 0 trains on all other folds, any other leaves one of them out to
-            choose the epoch by.
-        cache: Prepared data.
-        recordings: Measure voices that were recorded otherwise, too.
+        options: Options of `training.train`; a patience of 0 trains on all other folds, any other value holds one of
+            them out to choose the epoch.
+        cache: The cache.
+        recordings: Also measure voices under other recording conditions.
 
     Raises:
-        LeakError: A branch that a fold starts from heard its tested actors.
+        LeakError: A fold starts from a branch that was trained on its tested actors.
     """
     folds = [_fold(options, cache, fold, recordings=recordings) for fold in range(FOLDS)]
-    raw = [fold.answers for fold in folds]
+    raw = [fold.predictions for fold in folds]
     actors = np.concatenate([fold.actors for fold in folds])
     sizes = [len(fold.actors) for fold in folds]
     calibrated = []
     for number, found in enumerate(raw):
         others = [place for place in range(FOLDS) if place != number]
         temperatures = fit_temperatures(_joined([raw[i]["both"] for i in others], [sizes[i] for i in others]))
-        calibrated.append({name: answers.calibrated(temperatures) for name, answers in found.items()})
+        calibrated.append({name: predictions.calibrated(temperatures) for name, predictions in found.items()})
     together, adjusted = (
-        {name: _joined([found[name] for found in answers], sizes) for name in raw[0]} for answers in (raw, calibrated)
+        {name: _joined([found[name] for found in predictions], sizes) for name in raw[0]}
+        for predictions in (raw, calibrated)
     )
     report = summarise(together, adjusted, actors)
     by_fold = [summarise(*pair) for pair in zip(raw, calibrated, strict=True)]
@@ -140,19 +141,19 @@ def cross_validate(options: argparse.Namespace, cache: Cache, *, recordings: boo
 
 
 def mixed_recall(options: argparse.Namespace, cache: Cache) -> float:
-    """Unweighted recall of the fusion where training and test share actors: a warning, not a result."""
+    """Unweighted recall of the fusion if training and test share actors: a warning, not a result."""
     mixed = copy.copy(options)
     mixed.split_mode = "stratified"
-    found = _fold(mixed, cache, 0, name=MIXED).answers
+    found = _fold(mixed, cache, 0, name=MIXED).predictions
     summary = summarise(found, found)
     return float(summary["both"]["unweighted_recall"])
 
 
 @dataclass(frozen=True)
 class _Fold:
-    """Answers of one fold's network about its test clips, who speaks in these, and recall by condition."""
+    """Predictions of one fold's network on its test clips, their actors, and recall by condition."""
 
-    answers: dict[str, Answers]
+    predictions: dict[str, Predictions]
     actors: npt.NDArray[np.int64]
     recordings: dict[str, float]
 
@@ -173,10 +174,10 @@ def _fold(
     return _Fold(predict_all(network, parts["test"]), cache.actors[split.test], found)
 
 
-def _joined(parts: list[Answers], sizes: list[int]) -> Answers:
-    """Answers one after the other, about parts of as many samples one after the other."""
+def _joined(parts: list[Predictions], sizes: list[int]) -> Predictions:
+    """Concatenated predictions of consecutive parts with the given numbers of samples."""
     begins = np.cumsum([0, *sizes[:-1]])
-    return Answers(
+    return Predictions(
         fused=np.concatenate([part.fused for part in parts]),
         video=np.concatenate([part.video for part in parts]),
         audio=np.concatenate([part.audio for part in parts]),

@@ -1,4 +1,4 @@
-"""Measure a checkpoint on people it has never seen, or its recipe over folds; write JSON, Markdown and pictures."""
+"""Measure a checkpoint on unseen actors, or its recipe over folds; write the results as JSON, Markdown and plots."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ from training.report import folds_markdown, measured_markdown, mixed_warning, re
 from training.robustness import recall_when_recorded_otherwise
 
 
-class NobodyUnseenError(EmotionError):
-    """A checkpoint knows everybody whom it could be measured on."""
+class NoUnseenActorsError(EmotionError):
+    """A checkpoint was trained or tuned on every actor of the data."""
 
     code = "nobody_unseen"
 
@@ -55,16 +55,16 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def once(checkpoint: Checkpoint, cache: Cache, options: argparse.Namespace) -> str:
-    """Measure the checkpoint itself; write report.json, confusion.png and reliability.png, return the report.
+    """Measure the checkpoint itself, write report.json, confusion.png and reliability.png, and return the report.
 
     Raises:
-        NobodyUnseenError: There is nobody to measure it on.
+        NoUnseenActorsError: The data has no actors to measure it on.
     """
     index = unseen_clips(checkpoint, cache, include_validation=options.validation)
     if not len(index):
-        raise NobodyUnseenError(
-            "the checkpoint was trained or tuned on every actor of this data; "
-            "give other data, or --validation for the actors that tuned it."
+        raise NoUnseenActorsError(
+            "The checkpoint was trained or tuned on every actor of this data; "
+            "use other data, or --validation for the actors that tuned it."
         )
     report = _measured(checkpoint, cache, index, options.workers)
     report["recordings"] = recall_when_recorded_otherwise(checkpoint.network(), cache, index)
@@ -75,9 +75,9 @@ def once(checkpoint: Checkpoint, cache: Cache, options: argparse.Namespace) -> s
 
 
 def over_folds(checkpoint: Checkpoint, cache: Cache, options: argparse.Namespace) -> str:
-    """Repeat the checkpoint's recipe in every fold, and once with actors mixed; as `once`, of all out-of-fold answers.
+    """Repeat the checkpoint's recipe in every fold, and once with actors mixed; report all out-of-fold predictions.
 
-    With `--calibrate`, the temperatures fitted to all of these are written into the checkpoint.
+    With `--calibrate`, the temperatures fitted to these are written into the checkpoint.
     """
     recipe = recipe_of(checkpoint, cache, options.init_from)
     found = cross_validate(recipe, cache, recordings=True)
@@ -88,11 +88,13 @@ def over_folds(checkpoint: Checkpoint, cache: Cache, options: argparse.Namespace
     warning = mixed_warning(found.report["mixed_unweighted_recall"], found.report)
     folds = folds_markdown({_name(checkpoint.config): found.report})
     recordings = recordings_markdown(found.report["recordings"])
-    return f"{folds}\n{warning}\n{recordings}\nAll out-of-fold answers together:\n\n{measured_markdown(found.report)}"
+    return (
+        f"{folds}\n{warning}\n{recordings}\nAll out-of-fold predictions together:\n\n{measured_markdown(found.report)}"
+    )
 
 
 def compare(checkpoint: Checkpoint, cache: Cache, options: argparse.Namespace) -> str:
-    """Repeat the checkpoint's recipe in every fold with every fusion and head; write report.json, return the table."""
+    """Repeat the checkpoint's recipe in every fold with every fusion and head, write report.json, return the table."""
     recipe = recipe_of(checkpoint, cache, options.init_from)
     reports: dict[str, dict[str, Any]] = {}
     for config in VARIANTS:
@@ -103,7 +105,7 @@ def compare(checkpoint: Checkpoint, cache: Cache, options: argparse.Namespace) -
 
 
 def calibrated(checkpoint: Checkpoint, temperatures: Temperatures, cache: Cache, workers: int = 0) -> Checkpoint:
-    """The checkpoint with other temperatures, and with its metrics by these."""
+    """The checkpoint with other temperatures, and with metrics measured with them."""
     changed = replace(checkpoint, temperatures=temperatures)
     parts = {
         part: unseen_clips(checkpoint, cache, include_validation=part == "validation") for part in checkpoint.metrics
@@ -113,12 +115,12 @@ def calibrated(checkpoint: Checkpoint, temperatures: Temperatures, cache: Cache,
 
 
 def unseen_clips(checkpoint: Checkpoint, cache: Cache, *, include_validation: bool) -> IntArray:
-    """Clips of actors that the checkpoint was not trained on; those that tuned it only where asked for, and only they.
+    """Clips of actors that the checkpoint was neither trained nor tuned on, or of those that only tuned it.
 
     Args:
-        checkpoint: Says whom it was trained on and validated with.
-        cache: Prepared data.
-        include_validation: Choose the validation actors instead of those that had no part at all.
+        checkpoint: Holds its training and validation actors.
+        cache: The cache.
+        include_validation: Choose the validation actors instead of the unseen ones.
 
     Returns:
         Indices into the usable clips of the cache.
@@ -132,24 +134,26 @@ def unseen_clips(checkpoint: Checkpoint, cache: Cache, *, include_validation: bo
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m training.evaluate", description=__doc__)
     parser.add_argument("checkpoint", type=Path)
-    parser.add_argument("data", type=Path, help="RAVDESS (Actor_XX/…), or prepared data")
-    parser.add_argument("--output", type=Path, default=Path("runs/evaluation"), help="folder of report and pictures")
+    parser.add_argument("data", type=Path, help="folder with RAVDESS (Actor_XX/…), or a cache of training.prepare")
+    parser.add_argument("--output", type=Path, default=Path("runs/evaluation"), help="folder for report and plots")
     parser.add_argument("--workers", type=int, default=0, help="processes that read samples")
     what = parser.add_mutually_exclusive_group()
     what.add_argument(
-        "--validation", action="store_true", help="measure on the validation actors, who may have tuned it"
+        "--validation", action="store_true", help="measure on the validation actors, which may have tuned it"
     )
     what.add_argument(
-        "--kfold", action="store_true", help="train its recipe anew in six actor-disjoint folds: mean ± deviation"
+        "--kfold", action="store_true", help="train its recipe in six actor-disjoint folds: mean ± deviation"
     )
-    what.add_argument("--compare", action="store_true", help="the same with each fusion and head, as a table")
+    what.add_argument("--compare", action="store_true", help="like --kfold with each fusion and head, as a table")
     parser.add_argument(
         "--init_from",
         nargs="*",
-        help="with --kfold or --compare: branches that a fold starts from; {fold} stands for 0 … 5 or mixed",
+        help="with --kfold or --compare: branches that a fold starts from; {fold} becomes 0 … 5 or mixed",
     )
     parser.add_argument(
-        "--calibrate", action="store_true", help="with --kfold: write temperatures of all folds into the checkpoint"
+        "--calibrate",
+        action="store_true",
+        help="with --kfold: write temperatures fitted to all folds into the checkpoint",
     )
     return parser
 

@@ -1,4 +1,4 @@
-"""What a network is worth on clips it was not trained on: with both modalities, and with either alone."""
+"""Evaluation of a network on clips that it was not trained on, with both modalities and with either alone."""
 
 from __future__ import annotations
 
@@ -14,35 +14,35 @@ from avemotion.preprocessing.contract import PRESENT
 from training.calibration import fit_temperature
 from training.data.samples import LABEL
 from training.features import FeatureSamples, forward
-from training.metrics import calibration_error, calibration_floor, reliability, score, unweighted_recall
-from training.network import EmotionNetwork, Temperatures, choose_answer
+from training.metrics import calibration_error, chance_calibration_error, reliability, score, unweighted_recall
+from training.network import EmotionNetwork, Temperatures, choose_prediction
 
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
 
 ABLATIONS: Final = {"both": (True, True), "video only": (True, False), "audio only": (False, True)}
-"""Which modalities the network gets. With one alone, its branch answers."""
+"""The modalities that the network gets. With one alone, its branch answers."""
 
 EMBEDDED: Final = {f"fusion of {name}": name for name in ("video only", "audio only")}
-"""What the fusion would say with a learned embedding in place of the other modality; it is not asked when serving."""
+"""Predictions of the fusion with a learned embedding for the other modality; they are not served."""
 
 MEASURED: Final = (*ABLATIONS, *EMBEDDED)
-"""What is scored of a network."""
+"""All predictions of a network that are scored."""
 
 _BATCH: Final = 64
 
 
 @dataclass(frozen=True)
-class Answers:
-    """Logits of a network, before calibration unless they are said to be calibrated.
+class Predictions:
+    """Logits of a network for some samples, calibrated or not.
 
     Attributes:
         fused: float32 [N, 8] of the fusion.
         video: float32 [N, 8] of the video branch.
         audio: float32 [N, 8] of the audio branch.
-        present: bool [N, 2], what each sample had.
+        present: bool [N, 2], the modalities of each sample.
         labels: int64 [N].
-        places: int64 [N], which sample each answer is about.
+        places: int64 [N], the sample of each prediction.
     """
 
     fused: FloatArray
@@ -54,13 +54,13 @@ class Answers:
 
     @property
     def served(self) -> FloatArray:
-        """float32 [N, 8]: the fusion's logits, or those of the only branch that had something."""
+        """float32 [N, 8]: the fusion's logits, or those of the branch whose modality alone is present."""
         values = (torch.from_numpy(each) for each in (self.fused, self.video, self.audio, self.present))
-        return np.asarray(choose_answer(*values).numpy())
+        return np.asarray(choose_prediction(*values).numpy())
 
-    def calibrated(self, temperatures: Temperatures) -> Answers:
-        """The same with logits divided by temperatures."""
-        return Answers(
+    def calibrated(self, temperatures: Temperatures) -> Predictions:
+        """The predictions with logits divided by temperatures."""
+        return Predictions(
             self.fused / temperatures.fused,
             self.video / temperatures.video,
             self.audio / temperatures.audio,
@@ -73,13 +73,13 @@ class Answers:
 @torch.inference_mode()
 def predict(
     network: EmotionNetwork, samples: FeatureSamples, allowed: tuple[bool, bool] = ABLATIONS["both"]
-) -> Answers:
-    """Ask a network about samples whose branch features are known.
+) -> Predictions:
+    """Predict samples from their branch features.
 
     Args:
         network: Set to evaluation mode.
-        samples: What to ask about.
-        allowed: Which of the modalities it gets; samples that have none of them are left out.
+        samples: The samples.
+        allowed: The modalities that the network gets; samples that have none of them are left out.
     """
     network.eval()
     device = next(network.parameters()).device
@@ -87,17 +87,17 @@ def predict(
     for batch in DataLoader(samples, _BATCH):
         present = batch[PRESENT.name] & torch.tensor(allowed)
         some = present.any(dim=1)
-        kept = {name: values[some].to(device) for name, values in (batch | {PRESENT.name: present}).items()}
-        output = forward(network, kept)
-        answers = (output.logits, output.video_logits, output.audio_logits, kept[PRESENT.name], kept[LABEL])
-        parts.append(tuple(values.float().cpu().numpy() for values in answers))
+        inputs = {name: values[some].to(device) for name, values in (batch | {PRESENT.name: present}).items()}
+        output = forward(network, inputs)
+        predictions = (output.logits, output.video_logits, output.audio_logits, inputs[PRESENT.name], inputs[LABEL])
+        parts.append(tuple(values.float().cpu().numpy() for values in predictions))
     fused, video, audio, given, labels = (np.concatenate(values) for values in zip(*parts, strict=True))
     places = np.flatnonzero((samples.present & np.array(allowed)).any(axis=1))
-    return Answers(fused, video, audio, given.astype(np.bool_), labels.astype(np.int64), places)
+    return Predictions(fused, video, audio, given.astype(np.bool_), labels.astype(np.int64), places)
 
 
-def predict_all(network: EmotionNetwork, samples: FeatureSamples) -> dict[str, Answers]:
-    """Answers for each of `ABLATIONS` that the samples allow."""
+def predict_all(network: EmotionNetwork, samples: FeatureSamples) -> dict[str, Predictions]:
+    """Predictions for each of `ABLATIONS` that the samples allow."""
     return {
         name: predict(network, samples, allowed)
         for name, allowed in ABLATIONS.items()
@@ -105,47 +105,47 @@ def predict_all(network: EmotionNetwork, samples: FeatureSamples) -> dict[str, A
     }
 
 
-def fit_temperatures(answers: Answers) -> Temperatures:
-    """Temperatures by answers about clips that were not trained on; what answered none keeps 1."""
-    seen, heard = answers.present.T
+def fit_temperatures(predictions: Predictions) -> Temperatures:
+    """Fit temperatures to predictions on unseen clips; a classifier without predictions keeps 1."""
+    seen, heard = predictions.present.T
     found = []
-    for logits, there in ((answers.fused, seen & heard), (answers.video, seen), (answers.audio, heard)):
-        found.append(fit_temperature(logits[there], answers.labels[there]) if there.any() else 1.0)
+    for logits, there in ((predictions.fused, seen & heard), (predictions.video, seen), (predictions.audio, heard)):
+        found.append(fit_temperature(logits[there], predictions.labels[there]) if there.any() else 1.0)
     return Temperatures(*found)
 
 
 def evaluate(
     network: EmotionNetwork, temperatures: Temperatures, samples: FeatureSamples, actors: IntArray | None = None
 ) -> dict[str, Any]:
-    """Everything that is reported of a network on one set of samples, as `summarise` describes it."""
-    answers = predict_all(network, samples)
-    return summarise(answers, {name: each.calibrated(temperatures) for name, each in answers.items()}, actors)
+    """Evaluate a network on one set of samples; the result is that of `summarise`."""
+    predictions = predict_all(network, samples)
+    return summarise(predictions, {name: each.calibrated(temperatures) for name, each in predictions.items()}, actors)
 
 
 def summarise(
-    raw: dict[str, Answers], calibrated: dict[str, Answers], actors: IntArray | None = None
+    raw: dict[str, Predictions], calibrated: dict[str, Predictions], actors: IntArray | None = None
 ) -> dict[str, Any]:
-    """Everything that is reported of answers, JSON-ready.
+    """Score predictions for a report, ready for JSON.
 
     Args:
-        raw: Answers by name in `ABLATIONS`.
+        raw: Predictions by name in `ABLATIONS`.
         calibrated: The same, calibrated.
-        actors: int64 [N], who speaks in each sample.
+        actors: int64 [N], the actor of each sample.
 
     Returns:
-        `clips`; scores of what is served by name in `ABLATIONS`, and of `EMBEDDED`; of what is served, given all there
-        is, `calibration` (errors, reliability before and after, what chance alone would show) and scores by `actors`.
+        `clips`; scores of served predictions by name in `ABLATIONS`, and of `EMBEDDED`; for all present modalities,
+        `calibration` (errors and reliability before and after, and the error by chance) and scores by `actors`.
     """
     before = raw["both"]
     both = calibrated["both"]
     probabilities = softmax(both.served)
     report: dict[str, Any] = {"clips": len(both.labels)}
-    for name, answers in calibrated.items():
-        report[name] = asdict(score(softmax(answers.served), answers.labels))
+    for name, predictions in calibrated.items():
+        report[name] = asdict(score(softmax(predictions.served), predictions.labels))
     for name, given in EMBEDDED.items():
         if given in calibrated:
             report[name] = asdict(score(softmax(calibrated[given].fused), calibrated[given].labels))
-    mean, high = calibration_floor(probabilities)
+    mean, high = chance_calibration_error(probabilities)
     report["calibration"] = {
         "before": calibration_error(softmax(before.served), before.labels),
         "after": calibration_error(probabilities, both.labels),

@@ -1,8 +1,8 @@
-"""An exported model as a start: its weights, read back out of the ONNX file.
+"""Weights of an exported model, read from its ONNX file, as a start for training.
 
-A team commits and hands on models, not checkpoints. Exporting merges each batch normalisation into the convolution
-before it, and INT8 rounds the result, so that what comes back is the same function to within that rounding, in a form
-that can be trained on, or exported again as FP32.
+The repository holds models, not checkpoints. Exporting merges each batch normalisation into the convolution before it,
+and INT8 rounds the result. The weights read back compute the same function up to that rounding, in a form that can be
+trained further or exported again as FP32.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from training.checkpoint import Checkpoint
 from training.network import EmotionNetwork, NetworkConfig, Temperatures, pixels
 
 _NETWORK: Final = "network."
-"""What the exporter puts before the names of `EmotionNetwork`'s parameters."""
+"""Prefix of the names of `EmotionNetwork`'s parameters in an exported file."""
 
 _QUANTISED: Final = "_quantized"
 _MERGED_BIAS: Final = ".weight_bias"
@@ -37,20 +37,20 @@ _FIRST_BIAS: Final = "video.conv1.bias"
 
 
 def read_exported(path: Path, example: dict[str, Tensor]) -> Checkpoint:
-    """A whole exported network, FP32 or INT8, as the checkpoint that it came from, but for rounding and metrics.
+    """Read a whole exported network, FP32 or INT8, as its checkpoint, except for rounding and metrics.
 
     Args:
         path: The ONNX file.
-        example: Clips, which give the batch normalisations their statistics.
+        example: Clips that set the statistics of the batch normalisations.
 
     Raises:
-        ModelFileError: The file cannot be read, does not describe itself, or lacks a weight: exporting dissolves those
-            of the fusion `xattn`.
+        ModelFileError: The file cannot be read, or lacks metadata or a weight, such as those of the fusion `xattn`,
+            which are lost in the export.
     """
     described = {entry.key: entry.value for entry in _read(path).metadata_props}
     missing = {"fusion", "temperatures", "crop", "training"} - described.keys()
     if missing:
-        raise ModelFileError(f"{path} does not say its {', '.join(sorted(missing))}.")
+        raise ModelFileError(f"{path} lacks the metadata {', '.join(sorted(missing))}.")
     network = EmotionNetwork(NetworkConfig(**json.loads(described["fusion"])))
     load_exported(network, path, name="", run=lambda: network(*(example[spec.name] for spec in INPUTS)))
     return Checkpoint(
@@ -63,20 +63,20 @@ def read_exported(path: Path, example: dict[str, Tensor]) -> Checkpoint:
 
 
 def load_exported(part: nn.Module, path: Path, *, name: str, run: Callable[[], object]) -> None:
-    """Load one part of an exported network, FP32 or INT8, into the same part of a network that is to be trained.
+    """Load one part of an exported network, FP32 or INT8, into the same part of a network for training.
 
-    Each batch normalisation gets the statistics that its inputs have while `run` runs, and the scale and shift that
-    leave the function what it was. Filters are brought to the size that they are initialised with, for behind a batch
-    normalisation their size sets nothing but their learning rate.
+    Each batch normalisation gets the statistics of its inputs during `run`, and the scale and shift that preserve the
+    function. Filters are scaled to the norm of their initialisation, because before a batch normalisation their norm
+    affects only their learning rate.
 
     Args:
         part: Changed in place; left in evaluation mode.
         path: The ONNX file.
         name: The part's name in `EmotionNetwork`, e.g. `video`; empty for the whole.
-        run: Runs the part once, on inputs like those that it will be trained on.
+        run: Runs the part once, on inputs like those of training.
 
     Raises:
-        ModelFileError: The file cannot be read, or lacks a weight or has it in another shape.
+        ModelFileError: The file cannot be read, lacks a weight, or has it in another shape.
     """
     found = _read_weights(path)
     prefix = f"{name}." if name else ""
@@ -87,7 +87,7 @@ def load_exported(part: nn.Module, path: Path, *, name: str, run: Callable[[], o
             label = f"{prefix}{names[convolution]}"
             weight, bias = _take(found, f"{label}.weight", convolution.weight, path), found.get(f"{label}.bias")
             if bias is None:
-                raise ModelFileError(f"{path} holds no {label}.bias.")
+                raise ModelFileError(f"{path} lacks the weight {label}.bias.")
             size = weight.flatten(1).norm(dim=1).clamp(min=1e-12)
             share = math.sqrt(2 * convolution.in_channels / convolution.out_channels) / size
             convolution.weight.copy_(weight * share[:, None, None, None])
@@ -105,7 +105,7 @@ def load_exported(part: nn.Module, path: Path, *, name: str, run: Callable[[], o
 
 
 def exported_training_actors(path: Path) -> list[int]:
-    """Actors whom an exported model was trained on, as far as it says.
+    """Actors that an exported model was trained on, if its metadata names them.
 
     Raises:
         ModelFileError: The file cannot be read.
@@ -115,7 +115,7 @@ def exported_training_actors(path: Path) -> list[int]:
 
 
 def _keep_function(share: Tensor, bias: Tensor) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
-    """A hook that gives a batch normalisation its input's statistics, and `x / share + bias` as its function."""
+    """A hook that sets a batch normalisation's statistics to its input's, and its function to `x / share + bias`."""
 
     def hook(normalisation: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         assert isinstance(normalisation, nn.BatchNorm2d)  # noqa: S101 (for the type checker)
@@ -131,7 +131,7 @@ def _keep_function(share: Tensor, bias: Tensor) -> Callable[[nn.Module, tuple[Te
 
 
 def _pairs(branch: nn.Module) -> list[tuple[nn.Conv2d, nn.BatchNorm2d]]:
-    """Each convolution with its batch normalisation: they are defined one after the other."""
+    """Each convolution with its batch normalisation; they are defined in succession."""
     modules = [module for module in branch.modules() if isinstance(module, nn.Conv2d | nn.BatchNorm2d)]
     return [
         (first, second)
@@ -143,14 +143,14 @@ def _pairs(branch: nn.Module) -> list[tuple[nn.Conv2d, nn.BatchNorm2d]]:
 def _take(found: dict[str, Tensor], name: str, like: Tensor, path: Path) -> Tensor:
     weight = found.get(name)
     if weight is None:
-        raise ModelFileError(f"{path} holds no {name}.")
+        raise ModelFileError(f"{path} lacks the weight {name}.")
     if weight.shape != like.shape:
-        raise ModelFileError(f"{path} holds {name} of shape {list(weight.shape)}, not {list(like.shape)}.")
+        raise ModelFileError(f"{path} has {name} of shape {list(weight.shape)}; expected {list(like.shape)}.")
     return weight
 
 
 def _read_weights(path: Path) -> dict[str, Tensor]:
-    """Weights by their names in `EmotionNetwork`, INT8 ones as the numbers that they stand for."""
+    """Weights by their names in `EmotionNetwork`; INT8 weights are dequantised."""
     model = _read(path)
     arrays = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
     plain = {name: array for name, array in arrays.items() if name.startswith((_NETWORK, pixels.PREFIX))}
@@ -165,7 +165,7 @@ def _read(path: Path) -> onnx.ModelProto:
     try:
         return onnx.load(path)
     except (OSError, DecodeError) as error:
-        raise ModelFileError(f"{path} is no ONNX file that can be read: {error}") from error
+        raise ModelFileError(f"{path} is not a readable ONNX file: {error}") from error
 
 
 def _parameter(name: str) -> str:
@@ -175,7 +175,7 @@ def _parameter(name: str) -> str:
 
 
 def _dequantised(model: onnx.ModelProto, arrays: dict[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
-    """What `DequantizeLinear` makes of the quantised weights and biases, each with one scale a channel."""
+    """Quantised weights and biases after `DequantizeLinear`, each with one scale per channel."""
     found = {}
     for node in model.graph.node:
         quantised = node.input[0] if node.op_type == "DequantizeLinear" else ""

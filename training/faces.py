@@ -1,4 +1,4 @@
-"""The video branch as a classifier of single faces, and how it is trained so that it can go on after any epoch."""
+"""The video branch as a classifier of single faces, and its training, which can be resumed after any epoch."""
 
 from __future__ import annotations
 
@@ -21,25 +21,25 @@ from training.network import EmotionNetwork, NetworkConfig
 from training.precision import half_precision
 
 CLASSES: Final = [LABELS.index(label) for label in LABEL_OF_CLASS.values()]
-"""Labels that FER2013 knows; the logits of others are left out of its loss and of its accuracy."""
+"""Labels of FER2013; the logits of other labels are left out of loss and accuracy."""
 
 _BATCHES_CHANGED_AT_ONCE: Final = 8
-"""Changes to small pictures cost more calls than work, on an accelerator above all."""
+"""Several batches are augmented at once: for small images, calls take longer than the work, above all on a GPU."""
 
 _EVALUATED_AT_ONCE: Final = 512
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How the branch is trained.
+    """Hyperparameters of the training.
 
     Attributes:
         batch_size: Faces per step.
-        learning_rate: Highest rate of SGD in the first stage, reached after a quarter of its steps.
-        later_rate: The same of later stages, and of a network that was trained before.
-        weight_decay: SGD's.
+        learning_rate: Peak learning rate of SGD in the first stage, reached after a quarter of its steps.
+        later_rate: Peak learning rate of later stages, and of a network that was trained before.
+        weight_decay: Weight decay of SGD.
         label_smoothing: Share of the target spread over all classes.
-        mixup: Both parameters of the beta distribution by which two faces are mixed; 0 for none.
+        mixup: Both parameters of the beta distribution of mixup; 0 for none.
         average: Decay of the running average of weights, per step.
     """
 
@@ -54,11 +54,11 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Stage:
-    """Epochs at one picture size, with a warm-up and a descent of the learning rate.
+    """Epochs at one image size, with a one-cycle schedule of the learning rate.
 
     Attributes:
-        side: Height and width of the pictures, in pixels.
-        epochs: How many.
+        side: Height and width of the images, in pixels.
+        epochs: Number of epochs.
     """
 
     side: int
@@ -67,13 +67,13 @@ class Stage:
 
 @dataclass(frozen=True)
 class EpochResult:
-    """What an epoch gave.
+    """Result of an epoch.
 
     Attributes:
-        side: Height and width of its pictures, in pixels.
-        epoch: Its number in its stage, from 1.
-        loss: Mean of its steps.
-        validation_accuracy: Of the averaged network, at this size.
+        side: Height and width of its images, in pixels.
+        epoch: Number of the epoch in its stage, from 1.
+        loss: Mean loss of its steps.
+        validation_accuracy: Accuracy of the averaged network, at this size.
     """
 
     side: int
@@ -83,7 +83,7 @@ class EpochResult:
 
 
 class FaceModel(nn.Module):
-    """The video branch and its classifier, over single pictures."""
+    """The video branch and its classifier, over single images."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -91,24 +91,22 @@ class FaceModel(nn.Module):
 
     @property
     def device(self) -> torch.device:
-        """Where its weights are."""
+        """Device of the weights."""
         return self.network.video.conv1.weight.device
 
-    def forward(self, pictures: Tensor) -> Tensor:
-        """Logits [N, 8] of float pictures [N, 3, side, side] in [0, 1]."""
-        pictures = (pictures * 255 - self.network.mean[:, None, None]) / self.network.std[:, None, None]
-        logits: Tensor = self.network.video_classifier(
-            self.network.video(pictures.to(memory_format=torch.channels_last))
-        )
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits [N, 8] of float images [N, 3, side, side] in [0, 1]."""
+        images = (images * 255 - self.network.mean[:, None, None]) / self.network.std[:, None, None]
+        logits: Tensor = self.network.video_classifier(self.network.video(images.to(memory_format=torch.channels_last)))
         return logits
 
     def weights(self) -> dict[str, Tensor]:
-        """Weights of the video branch and its classifier, by the names they have in `EmotionNetwork`."""
+        """Weights of the video branch and its classifier, by their names in `EmotionNetwork`."""
         return {name: value.cpu() for name, value in self.network.state_dict().items() if name.startswith("video")}
 
 
 class FaceTraining:
-    """A training that can be kept after any epoch, and goes on as if it had never stopped."""
+    """A training that can be saved after any epoch and resumed with the same result."""
 
     def __init__(
         self,
@@ -123,10 +121,10 @@ class FaceTraining:
 
         Args:
             model: Trained in place.
-            recipe: How.
-            stages: Picture sizes, in order.
-            seed: Seed of every random draw, by stage and epoch.
-            trained_before: Begin with the lower learning rate of later stages.
+            recipe: Hyperparameters.
+            stages: Image sizes, in order.
+            seed: Seed of all random draws, by stage and epoch.
+            trained_before: Start with the lower learning rate of later stages.
         """
         self.model = model
         self.average = copy.deepcopy(model).requires_grad_(False)
@@ -139,16 +137,16 @@ class FaceTraining:
         self._augment = augmentations()
 
     def epochs(self, training: Faces, validation: Faces) -> Iterator[EpochResult]:
-        """Train the epochs that are left, one for each step of the iterator."""
-        pictures, labels = (
-            torch.from_numpy(values).to(self.model.device) for values in (training.pictures, training.labels)
+        """Train the remaining epochs, one for each step of the iterator."""
+        images, labels = (
+            torch.from_numpy(values).to(self.model.device) for values in (training.images, training.labels)
         )
         targets = smoothed_targets(labels, self.recipe.label_smoothing)
         while self._stage < len(self.stages):
             stage = self.stages[self._stage]
             if self._descent is None:
                 self._descent = self._descent_of(stage, len(labels))
-            loss = self._train_epoch(stage, *self._descent, pictures, targets)
+            loss = self._train_epoch(stage, *self._descent, images, targets)
             result = EpochResult(stage.side, self._epoch + 1, loss, accuracy(self.average, validation, stage.side))
             self._epoch += 1
             if self._epoch == stage.epochs:
@@ -156,7 +154,7 @@ class FaceTraining:
             yield result
 
     def save(self, path: Path) -> None:
-        """Write all that `resume` needs."""
+        """Write the state that `resume` reads."""
         state: dict[str, Any] = {
             "stages": [(stage.side, stage.epochs) for stage in self.stages],
             "model": self.model.state_dict(),
@@ -169,15 +167,17 @@ class FaceTraining:
         partial.replace(path)
 
     def resume(self, path: Path, training: Faces) -> None:
-        """Go on where a file of `save` was written.
+        """Resume from a file of `save`.
 
         Raises:
-            ValueError: It is of a training with other stages.
+            ValueError: The file belongs to a training with other stages.
         """
         state = torch.load(path, weights_only=True, map_location=self.model.device)
         found, planned = state["stages"], [(stage.side, stage.epochs) for stage in self.stages]
         if found != planned:
-            raise ValueError(f"{path} is of a training with stages {found}, not {planned}: give another --output.")
+            raise ValueError(
+                f"{path} belongs to a training with stages {found}, not {planned}; choose another --output."
+            )
         self.model.load_state_dict(state["model"])
         self.average.load_state_dict(state["average"])
         self._stage, self._epoch, self._steps = state["place"]
@@ -205,19 +205,19 @@ class FaceTraining:
         stage: Stage,
         optimizer: torch.optim.Optimizer,
         schedule: torch.optim.lr_scheduler.LRScheduler,
-        pictures: Tensor,
+        images: Tensor,
         targets: Tensor,
     ) -> float:
-        """One pass over all faces; returns the mean loss."""
-        # Draws depend on the place alone, so that a training that goes on draws what an uninterrupted one would.
+        """Make one pass over all faces and return the mean loss."""
+        # Seeded by stage and epoch, so that a resumed training draws the same numbers as an uninterrupted one.
         torch.manual_seed(self._seed + 1_000 * self._stage + self._epoch)
         self.model.train()
-        size, device = self.recipe.batch_size, pictures.device
+        size, device = self.recipe.batch_size, images.device
         steps = len(targets) // size
         order = torch.randperm(len(targets))[: steps * size].to(device)
         total = torch.zeros((), device=device)
         for several in torch.split(order, _BATCHES_CHANGED_AT_ONCE * size):
-            changed = self._augment(unit(pictures[several]))
+            changed = self._augment(unit(images[several]))
             for batch, wanted in zip(torch.split(changed, size), torch.split(targets[several], size), strict=True):
                 loss = self._loss(tint(resize(batch, stage.side)), wanted)
                 optimizer.zero_grad(set_to_none=True)
@@ -238,7 +238,7 @@ class FaceTraining:
 
 
 def augmentations() -> augmentation.AugmentationSequential:
-    """Changes that leave an expression what it is, for pictures of the archive's own size."""
+    """Augmentations that preserve the expression, for images of the archive's size."""
     return augmentation.AugmentationSequential(
         augmentation.RandomHorizontalFlip(p=0.5),
         augmentation.RandomAffine(degrees=12.0, translate=(0.08, 0.08), scale=(0.85, 1.15), p=0.9),
@@ -248,21 +248,21 @@ def augmentations() -> augmentation.AugmentationSequential:
     )
 
 
-def tint(pictures: Tensor) -> Tensor:
-    """Random brightness, contrast and colour cast of [N, 3, H, W] in [0, 1]: served faces are in colour."""
-    count, device = len(pictures), pictures.device
+def tint(images: Tensor) -> Tensor:
+    """Random brightness, contrast and colour cast of [N, 3, H, W] in [0, 1], because served faces are in colour."""
+    count, device = len(images), images.device
     gain = 1 + 0.25 * (2 * torch.rand(count, 3, 1, 1, device=device) - 1)
     contrast = 1 + 0.3 * (2 * torch.rand(count, 1, 1, 1, device=device) - 1)
     brightness = 0.15 * (2 * torch.rand(count, 1, 1, 1, device=device) - 1)
-    mean = pictures.mean(dim=(1, 2, 3), keepdim=True)
-    return (((pictures - mean) * contrast + mean) * gain + brightness).clamp(0, 1)
+    mean = images.mean(dim=(1, 2, 3), keepdim=True)
+    return (((images - mean) * contrast + mean) * gain + brightness).clamp(0, 1)
 
 
-def resize(pictures: Tensor, side: int) -> Tensor:
+def resize(images: Tensor, side: int) -> Tensor:
     """Float [N, 1, H, W] to [N, 3, side, side]."""
-    if pictures.shape[-1] != side:
-        pictures = functional.interpolate(pictures, (side, side), mode="bilinear", align_corners=False)
-    return pictures.expand(-1, 3, -1, -1)
+    if images.shape[-1] != side:
+        images = functional.interpolate(images, (side, side), mode="bilinear", align_corners=False)
+    return images.expand(-1, 3, -1, -1)
 
 
 def unit(grey: Tensor) -> Tensor:
@@ -271,12 +271,12 @@ def unit(grey: Tensor) -> Tensor:
 
 
 def known(logits: Tensor) -> Tensor:
-    """Float32 logits [N, 7] of the classes of FER2013, of those of all labels [N, 8]."""
+    """Float32 logits [N, 7] of the classes of FER2013, selected from those of all labels [N, 8]."""
     return logits[:, CLASSES].float()
 
 
 def smoothed_targets(labels: Tensor, smoothing: float) -> Tensor:
-    """Probabilities [N, 7] of the classes of FER2013, of labels [N]; a share of them is spread over all classes."""
+    """Target probabilities [N, 7] over the classes of FER2013 for labels [N], with label smoothing."""
     position = torch.full((len(LABELS),), -1, device=labels.device)
     position[CLASSES] = torch.arange(len(CLASSES), device=labels.device)
     return functional.one_hot(position[labels], len(CLASSES)) * (1 - smoothing) + smoothing / len(CLASSES)
@@ -284,14 +284,14 @@ def smoothed_targets(labels: Tensor, smoothing: float) -> Tensor:
 
 @torch.inference_mode()
 def accuracy(model: FaceModel, faces: Faces, side: int = FRAME_SIZE) -> float:
-    """Share of faces whose class, of the seven, is right."""
+    """Accuracy over the seven classes of FER2013."""
     model.eval()
     right = 0
     for begin in range(0, len(faces.labels), _EVALUATED_AT_ONCE):
         some = slice(begin, begin + _EVALUATED_AT_ONCE)
-        pictures = resize(unit(torch.from_numpy(faces.pictures[some]).to(model.device)), side)
+        images = resize(unit(torch.from_numpy(faces.images[some]).to(model.device)), side)
         with half_precision(model.device):
-            logits = model(pictures)
+            logits = model(images)
         predicted = torch.tensor(CLASSES)[known(logits).argmax(dim=1).cpu()]
         right += int((predicted == torch.from_numpy(faces.labels[some])).sum())
     return right / len(faces.labels)

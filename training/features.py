@@ -1,7 +1,7 @@
-"""Branch features computed once, for fusions that are trained on top of frozen branches.
+"""Cached features of frozen branches, on top of which fusions are trained.
 
-A pass of the video branch costs a thousand times a pass of a fusion; over cached features, all fusions are compared in
-the time that one epoch of the whole network takes.
+A pass of the video branch takes a thousand times as long as a pass of a fusion. With cached features, all fusions can
+be compared in the time of one epoch of the whole network.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _VOICES: Final = 64
 
 
 class FeatureSamples(Dataset[dict[str, Tensor]]):
-    """Samples as `EmotionNetwork.fuse` takes them.
+    """Samples in the form that `EmotionNetwork.fuse` takes.
 
     Attributes:
         tensors: `frame_features` [N, 8, 512], `audio_features` [N, 128], `log_mel`, `present` and `label`.
@@ -45,9 +45,8 @@ class FeatureSamples(Dataset[dict[str, Tensor]]):
 
         Args:
             tensors: Features, by name.
-            swap_faces: Give a voice the face of another sample of its label. Sample `k · N + i`, of N, has the voice
-                of sample `i` and a face that depends on that number. Only where faces and voices were paired by label
-                in the first place.
+            swap_faces: Pair each voice with the face of another sample of its label. Sample `k · N + i`, of N, has the
+                voice of sample `i` and a face that depends on that number. Only for faces and voices paired by label.
             seed: Seed of the choice of faces.
         """
         self.tensors = tensors
@@ -90,22 +89,22 @@ def cached_features(
     workers: int = 0,
     bfloat16: bool = False,
 ) -> dict[str, Tensor]:
-    """Features of frames of a cache's clips, kept on disk below it for the next network with this video branch.
+    """Video features of a cache's clips, cached on disk for the next network with the same video branch.
 
     Args:
-        network: Whose branches compute them.
-        cache: Prepared data.
-        index: Which of its clips.
-        part: Which faces voices may get.
-        changed: Change pictures and sound before, as in training, but for the recording of voices and the masks in
-            them: they teach a fusion to trust voices less than is good for it.
-        views: Copies of each clip, each changed anew; those of one view lie together.
-        seed: Seed of faces and changes.
+        network: Network whose video branch computes the features.
+        cache: Cache of decoded clips.
+        index: Indices of its clips.
+        part: Part of the faces that voices are paired with.
+        changed: Augment frames and sound, as in training, but without changed recordings and masks: with these a
+            fusion learns to trust voices too little.
+        views: Augmented copies of each clip; those of one view are contiguous.
+        seed: Seed of faces and augmentation.
         workers: Processes that read samples.
-        bfloat16: Compute in bfloat16 where that pays, in about half the time, to three digits; the result is float32.
+        bfloat16: Compute in bfloat16 if that is faster, in about half the time, to three digits; the result is float32.
 
     Returns:
-        As `encode`, of views · N samples, but for the features of their sound: see `with_audio_features`.
+        The result of `encode` for views · N samples, without audio features; see `with_audio_features`.
     """
     digest = hashlib.sha256(cache.digest)
     for name, value in network.video.state_dict().items():
@@ -129,7 +128,7 @@ def cached_features(
 
 
 def select(tensors: dict[str, Tensor], index: npt.NDArray[np.int64], views: int = 1) -> dict[str, Tensor]:
-    """Some clips out of all, in each of the views."""
+    """Select clips, in each of the views."""
     count = len(tensors[LABEL]) // views
     wanted = torch.from_numpy(np.concatenate([index + view * count for view in range(views)]))
     return {name: values[wanted] for name, values in tensors.items()}
@@ -137,14 +136,14 @@ def select(tensors: dict[str, Tensor], index: npt.NDArray[np.int64], views: int 
 
 @torch.inference_mode()
 def with_audio_features(network: EmotionNetwork, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Add the features of sound, which cost little and belong to no file that is kept.
+    """Add audio features, which are cheap and are not cached.
 
     Args:
-        network: Whose audio branch computes them; set to evaluation mode.
+        network: Network whose audio branch computes them; set to evaluation mode.
         tensors: With `log_mel`, float32 [N, 64, 188].
 
     Returns:
-        The same tensors and `audio_features`, float32 [N, 128].
+        The tensors with `audio_features`, float32 [N, 128].
     """
     network.eval()
     device = next(network.parameters()).device
@@ -153,11 +152,11 @@ def with_audio_features(network: EmotionNetwork, tensors: dict[str, Tensor]) -> 
 
 
 def encode(network: EmotionNetwork, samples: ClipSamples, *, workers: int = 0) -> dict[str, Tensor]:
-    """Features of samples as they are.
+    """Compute branch features of samples without augmentation.
 
     Args:
-        network: Whose branches compute them; set to evaluation mode.
-        samples: What to encode.
+        network: Network whose branches compute them; set to evaluation mode.
+        samples: The samples.
         workers: Processes that read samples.
 
     Returns:
@@ -176,7 +175,7 @@ def _encode_frames(
     workers: int = 0,
     bfloat16: bool = False,
 ) -> dict[str, Tensor]:
-    """Features of frames of samples, each `views` times, each time changed anew; and what else a sample has."""
+    """Video features of samples, augmented again for each view, with the samples' other tensors."""
     network.eval()
     device = next(network.parameters()).device
     parts: dict[str, list[Tensor]] = {}
@@ -199,7 +198,7 @@ def _encode_frames(
 
 
 def forward(network: EmotionNetwork, batch: dict[str, Tensor]) -> NetworkOutput:
-    """What a network says of a batch of contract inputs, or of cached features."""
+    """Run a network on a batch of contract inputs or of cached features."""
     if FRAME_FEATURES in batch:
         return network.fuse(batch[FRAME_FEATURES], batch[AUDIO_FEATURES], batch[LOG_MEL.name], batch[PRESENT.name])
     output: NetworkOutput = network(batch[FRAMES.name], batch[LOG_MEL.name], batch[PRESENT.name])

@@ -1,4 +1,4 @@
-"""Numbers that say how good predictions are, each in one place."""
+"""Metrics of predictions."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ class ReliabilityBin:
     """Clips whose confidence lies in one bin.
 
     Attributes:
-        confidence: Mean probability of the label that was chosen.
-        accuracy: Share of right answers.
-        clips: How many there are.
+        confidence: Mean probability of the predicted label.
+        accuracy: Share of right predictions.
+        clips: Number of clips.
     """
 
     confidence: float
@@ -36,14 +36,14 @@ class ReliabilityBin:
 
 @dataclass(frozen=True)
 class ClassScore:
-    """How one class fares.
+    """Scores of one class.
 
     Attributes:
-        label: Its name.
-        precision: Share of right answers among those that name it.
-        recall: Share of its clips that are recognised.
+        label: Name of the class.
+        precision: Share of right predictions among those of this class.
+        recall: Share of its clips that are predicted right.
         f1: Harmonic mean of both.
-        clips: How many there are.
+        clips: Number of its clips.
     """
 
     label: str
@@ -55,14 +55,14 @@ class ClassScore:
 
 @dataclass(frozen=True)
 class Scores:
-    """How a set of predictions fares.
+    """Scores of a set of predictions.
 
     Attributes:
-        accuracy: Share of right answers.
-        unweighted_recall: Mean recall of the classes that occur; what RAVDESS results are compared by.
+        accuracy: Share of right predictions.
+        unweighted_recall: Unweighted average recall (UAR) of the classes that occur; the usual metric on RAVDESS.
         macro_f1: Mean F1 of the classes that occur.
-        calibration_error: Expected calibration error of the probabilities as given.
-        classes: Each class.
+        calibration_error: Expected calibration error (ECE) of the probabilities.
+        classes: Scores by class.
         confusion: Counts [true label][predicted label].
     """
 
@@ -94,33 +94,32 @@ def score(probabilities: FloatArray, labels: IntArray) -> Scores:
 
 
 def unweighted_recall(probabilities: FloatArray, labels: IntArray) -> float:
-    """Mean recall of the classes that occur."""
+    """Unweighted average recall (UAR) of the classes that occur."""
     right = probabilities.argmax(axis=1) == labels
     return float(np.mean([right[labels == label].mean() for label in np.unique(labels)]))
 
 
 def calibration_error(probabilities: FloatArray, labels: IntArray, bins: int = BINS) -> float:
-    """Expected calibration error: mean gap of confidence and accuracy over equal-width bins of confidence.
+    """Expected calibration error (ECE): mean gap of confidence and accuracy over equal-width bins of confidence.
 
     Source: Guo et al. 2017, arXiv 1706.04599, equation 3, with 15 bins as there.
     """
     return _gap(probabilities.max(axis=1), probabilities.argmax(axis=1) == labels, bins)
 
 
-def calibration_floor(probabilities: FloatArray, bins: int = BINS, draws: int = 500) -> tuple[float, float]:
-    """What the calibration error of as many clips would be if the probabilities were exactly right.
+def chance_calibration_error(probabilities: FloatArray, bins: int = BINS, draws: int = 500) -> tuple[float, float]:
+    """Estimate the calibration error that a perfectly calibrated model would show on as many clips.
 
-    The error is a mean of absolute gaps, which chance alone keeps from zero: a few hundred clips in 15 bins cannot show
-    less than this. Answers are drawn to be right as often as the probabilities say (consistency resampling, Bröcker &
-    Smith 2007, doi 10.1175/WAF993.1).
+    The error is a mean of absolute gaps, so that chance alone makes it positive. Outcomes are drawn with the given
+    probabilities (consistency resampling, Bröcker & Smith 2007, doi 10.1175/WAF993.1).
 
     Args:
         probabilities: [N, 8].
         bins: As in `calibration_error`.
-        draws: How often.
+        draws: Number of draws.
 
     Returns:
-        Mean of the draws, and their 95th percentile.
+        Mean and 95th percentile of the draws.
     """
     confidence = probabilities.max(axis=1)
     random = np.random.default_rng(0)
@@ -129,7 +128,7 @@ def calibration_floor(probabilities: FloatArray, bins: int = BINS, draws: int = 
 
 
 def reliability(probabilities: FloatArray, labels: IntArray, bins: int = BINS) -> list[ReliabilityBin]:
-    """The bins of `calibration_error` that hold clips, by rising confidence."""
+    """The non-empty bins of `calibration_error`, by rising confidence."""
     confidence, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == labels
     place = _places(confidence, bins)
     return [

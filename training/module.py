@@ -1,4 +1,4 @@
-"""What one training step is: changes to the batch, losses of the fusion and of each branch, optimizer and schedule."""
+"""The training step: augmentation, losses of the fusion and of each branch, optimizer and schedule."""
 
 from __future__ import annotations
 
@@ -18,26 +18,26 @@ from training.data.augmentation import Augmentation, drop_modalities, mix
 from training.data.samples import LABEL
 from training.features import AUDIO_FEATURES, FRAME_FEATURES, forward
 from training.metrics import unweighted_recall
-from training.network import EmotionNetwork, NetworkOutput, choose_answer
+from training.network import EmotionNetwork, NetworkOutput, choose_prediction
 
 Scheduler = Literal["cosine", "none"]
 
 WATCHED = "validation_recall"
-"""Unweighted recall on the validation part: what chooses the best epoch and stops early."""
+"""Unweighted recall on the validation part; it chooses the best epoch and stops early."""
 
 _BRANCHES: Final = ("video.", "audio.", "video_classifier.", "audio_classifier.")
 _FROZEN: Final = ("video.", "audio.", "audio_classifier.")
-"""What freezing the branches leaves as it is. The classifier of faces learns: that of FER2013 knows no calm ones."""
+"""Modules that freezing the branches freezes. The face classifier still learns, as FER2013 has no calm faces."""
 
 
 @dataclass(frozen=True)
 class Optimization:
-    """How weights are fitted.
+    """Hyperparameters of the optimisation.
 
     Attributes:
-        learning_rate: Highest rate of AdamW.
-        branch_lr_scale: Rate of the branches as a share of it; 0 freezes them, but for the classifier of faces.
-        weight_decay: AdamW's decoupled L2 penalty.
+        learning_rate: Peak learning rate of AdamW.
+        branch_lr_scale: Learning rate of the branches relative to it; 0 freezes them, except the face classifier.
+        weight_decay: Decoupled weight decay of AdamW.
         scheduler: `cosine` anneals the rate to zero over all epochs after a warm-up; `none` keeps it.
         warm_up: Share of the steps over which the rate rises.
         label_smoothing: Share of the target spread over all classes.
@@ -61,20 +61,20 @@ class EmotionModule(lightning.LightningModule):
     def __init__(
         self, network: EmotionNetwork, optimization: Optimization, *, augment: bool = True, seed: int = 0
     ) -> None:
-        """Hold what is trained.
+        """Wrap a network for training.
 
         Args:
-            network: Changed in place.
-            optimization: How.
-            augment: Change training batches; without, they are learned as they are, modalities included.
-            seed: Every step starts from a seed of its own, so that a resumed run repeats an uninterrupted one.
+            network: Trained in place.
+            optimization: Hyperparameters.
+            augment: Whether to augment training batches and drop modalities.
+            seed: Base of the seed of each step, so that a resumed run repeats an uninterrupted one.
         """
         super().__init__()
         self.network = network
         self._optimization = optimization
         self._augmentation = Augmentation() if augment else None
         self._seed = seed
-        self._answers: list[tuple[Tensor, Tensor]] = []
+        self._predictions: list[tuple[Tensor, Tensor]] = []
         if not optimization.branch_lr_scale:
             for parameter in self._select(_FROZEN):
                 parameter.requires_grad_(False)
@@ -104,18 +104,18 @@ class EmotionModule(lightning.LightningModule):
         return loss
 
     def validation_step(self, batch: dict[str, Tensor]) -> None:
-        """Collect answers, for recall needs all of them."""
+        """Collect predictions: recall needs all of them."""
         output = forward(self.network, batch)
-        logits = choose_answer(output.logits, output.video_logits, output.audio_logits, batch[PRESENT.name])
+        logits = choose_prediction(output.logits, output.video_logits, output.audio_logits, batch[PRESENT.name])
         loss = functional.cross_entropy(logits, batch[LABEL])
         self.log("validation_loss", loss, batch_size=len(batch[LABEL]), prog_bar=True)
-        self._answers.append((logits, batch[LABEL]))
+        self._predictions.append((logits, batch[LABEL]))
 
     def on_validation_epoch_end(self) -> None:
-        """Log accuracy and unweighted recall; every device answers all of the part, for it is small."""
-        logits = torch.cat([logits for logits, _ in self._answers])
-        labels = torch.cat([labels for _, labels in self._answers])
-        self._answers.clear()
+        """Log accuracy and unweighted recall; every device predicts the whole part, which is small."""
+        logits = torch.cat([logits for logits, _ in self._predictions])
+        labels = torch.cat([labels for _, labels in self._predictions])
+        self._predictions.clear()
         found, expected = logits.float().cpu().numpy(), labels.cpu().numpy().astype(np.int64)
         self.log("validation_accuracy", float((found.argmax(axis=1) == expected).mean()))
         self.log(WATCHED, unweighted_recall(found, expected), prog_bar=True)
@@ -136,7 +136,7 @@ class EmotionModule(lightning.LightningModule):
         smoothing = self._optimization.label_smoothing
         loss = functional.cross_entropy(output.logits, targets, label_smoothing=smoothing)
         for column, logits in enumerate((output.video_logits, output.audio_logits)):
-            # A branch answers for itself only where it saw or heard something.
+            # A branch learns only from samples that have its modality.
             each = functional.cross_entropy(logits, targets, label_smoothing=smoothing, reduction="none")
             there = present[:, column].float()
             loss = loss + self._optimization.branch_loss * (each * there).sum() / there.sum().clamp(min=1)

@@ -12,8 +12,8 @@ from torch.utils.data import Sampler
 class EpochOrder(Sampler[int]):
     """Every sample once, in an order that depends on seed and epoch alone, so that a resumed run repeats it.
 
-    Numbers go on from epoch to epoch, by which samples know that another face is wanted. Several devices share one
-    order; what does not divide evenly among them is left for another epoch.
+    Numbers continue from epoch to epoch, which selects another face for each voice. Several devices share one order;
+    samples that do not divide evenly among them are left for another epoch.
     """
 
     def __init__(self, count: int, seed: int) -> None:
@@ -22,7 +22,7 @@ class EpochOrder(Sampler[int]):
         self._epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
-        """Lightning says which epoch begins."""
+        """Set the epoch; called by Lightning when one begins."""
         self._epoch = epoch
 
     def __iter__(self) -> Iterator[int]:
@@ -36,7 +36,7 @@ class EpochOrder(Sampler[int]):
 
 
 def _place() -> tuple[int, int]:
-    """Number of this device, and how many there are."""
+    """Rank of this device, and the number of devices."""
     if distributed.is_available() and distributed.is_initialized():
         return distributed.get_rank(), distributed.get_world_size()
     return 0, 1

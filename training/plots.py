@@ -1,4 +1,4 @@
-"""Pictures of a report: who is taken for whom, and whether probabilities mean what they say."""
+"""Plots of a report: confusion matrix and reliability diagram."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from avemotion.preprocessing.contract import LABELS
 
 
 def plot_confusion(counts: list[list[int]], path: Path, title: str) -> None:
-    """Write a confusion matrix as PNG: shares of each true label, in percent.
+    """Write a confusion matrix as a PNG file: predicted labels of each true label, in percent.
 
     Args:
         counts: [true label][predicted label].
         path: The file.
-        title: What was measured.
+        title: Title of the plot.
     """
     table = np.array(counts, float)
     shares = 100 * table / np.maximum(table.sum(axis=1, keepdims=True), 1)
@@ -31,14 +31,14 @@ def plot_confusion(counts: list[list[int]], path: Path, title: str) -> None:
 
 
 def plot_reliability(calibration: dict[str, Any], path: Path, title: str) -> None:
-    """Write a reliability diagram before and after temperature scaling as PNG.
+    """Write a reliability diagram before and after temperature scaling as a PNG file.
 
     Source: Guo et al. 2017, arXiv 1706.04599, figure 1; a point's area is its share of the clips.
 
     Args:
         calibration: `calibration` of `training.evaluation.summarise`.
         path: The file.
-        title: What was measured.
+        title: Title of the plot.
     """
     figure = Figure(figsize=(9, 4.5), layout="constrained")
     figure.suptitle(title)
@@ -56,6 +56,6 @@ def plot_reliability(calibration: dict[str, Any], path: Path, title: str) -> Non
             xlim=(0, 1),
             ylim=(0, 1),
         )
-    figure.axes[0].set_ylabel("share of right answers")
+    figure.axes[0].set_ylabel("accuracy")
     figure.axes[0].legend(loc="upper left")
     figure.savefig(path, dpi=110)

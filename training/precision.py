@@ -1,4 +1,4 @@
-"""Where bfloat16 pays: it halves the time on units made for it, and takes five times as long where it is imitated."""
+"""Use of bfloat16: it halves the time on hardware that supports it, and takes five times as long if emulated."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import torch
 
 
 def half_precision(device: torch.device, *, wanted: bool = True) -> torch.autocast:
-    """A context in which products are computed in bfloat16, on accelerators and on processors with AVX-512.
+    """A context that computes products in bfloat16, on accelerators and on processors with AVX-512.
 
     Args:
-        device: Where they are computed.
-        wanted: False for a context that changes nothing.
+        device: Device of the computation.
+        wanted: False for a context without effect.
     """
     pays = device.type != "cpu" or torch.backends.cpu.get_cpu_capability().startswith("AVX512")
     return torch.autocast(device.type, torch.bfloat16, enabled=wanted and pays)

@@ -1,6 +1,6 @@
-"""Prepare data for training: decode once, on all cores, into a memory-mapped cache.
+"""Prepare data for training: decode it once, on all cores, into a memory-mapped cache.
 
-A broken file is reported and skipped; a second run continues where the first was stopped.
+A broken file is reported and skipped; a second run continues an interrupted one.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from training.data.waveforms import write_changed_copies
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Command line: `python -m training.prepare ravdess DIR OUT`, or `paired …`, or `copies OUT`; gives the status."""
+    """Command line: `python -m training.prepare ravdess DIR OUT`, `paired …`, `copies OUT`; returns the exit status."""
     options = _parser().parse_args(arguments)
     try:
         if options.source == "copies":
@@ -45,15 +45,19 @@ def _parser() -> argparse.ArgumentParser:
     sources = parser.add_subparsers(dest="source", required=True)
     ravdess = sources.add_parser("ravdess", help="RAVDESS as it is downloaded: Actor_XX/*.mp4, wav or flac")
     ravdess.add_argument("folder", type=Path)
-    ravdess.add_argument("--crop", choices=CROP_MODES, default="face", help="how frames are cut (default: face)")
+    ravdess.add_argument("--crop", choices=CROP_MODES, default="face", help="crop mode of frames (default: face)")
     paired = sources.add_parser("paired", help="voices of RAVDESS with faces of FER2013")
     paired.add_argument("--faces", type=Path, required=True, help="fer2013.zip")
     paired.add_argument("--voices", type=Path, required=True, help="folder of RAVDESS audio files")
-    copies = sources.add_parser("copies", help="add copies of voices changed in pitch, speed and noise, by librosa")
-    copies.add_argument("--count", type=int, default=4, help="copies of each voice; 0 removes them (default: 4)")
+    copies = sources.add_parser(
+        "copies", help="add copies of voices with changed pitch, speed and noise, made by librosa"
+    )
+    copies.add_argument(
+        "--count", type=int, default=4, help="number of copies of each voice; 0 removes them (default: 4)"
+    )
     for source in (ravdess, paired, copies):
         source.add_argument("output", type=Path, help="folder of the cache")
-        source.add_argument("--workers", type=int, help="processes (default: one per core)")
+        source.add_argument("--workers", type=int, help="number of processes (default: one per core)")
     return parser
 
 

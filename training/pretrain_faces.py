@@ -1,11 +1,11 @@
 """Train the video branch alone on the faces of FER2013.
 
-Facial expressions are a better start than ImageNet, whose features remember who a person is. The network that is kept
-is a running average of the weights that training passes through. An accelerator trains all epochs at 112 pixels. On a
-processor an epoch at 112 costs as much as four at 48, so that pictures may grow in stages; a network trained at 48
-alone reads 112 badly, and every stage gets a warm-up and a descent of its own.
+Facial expressions are a better start than ImageNet, whose features remember who a person is. The result is a running
+average of the weights. A GPU trains all epochs at 112 pixels. On a CPU an epoch at 112 pixels takes as long as four at
+48, so that images can grow in stages. Each stage has its own learning-rate schedule, because a network trained at 48
+pixels alone performs badly at 112.
 
-`state.pt` is written after every epoch: the same command goes on where it was stopped.
+`state.pt` is written after every epoch: the same command resumes an interrupted run.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from training.exported import load_exported
 from training.faces import FaceModel, FaceTraining, Recipe, Stage, accuracy, resize, unit
 
 _EXAMPLES: Final = 512
-"""Pictures that give the batch normalisations of an exported model their statistics back."""
+"""Images that set the statistics of the batch normalisations of an exported model."""
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -37,13 +37,15 @@ def main(arguments: list[str] | None = None) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("archive", type=Path, help="fer2013.zip")
-    parser.add_argument("--output", type=Path, default=Path("runs/faces"), help="folder of video.pt and faces.json")
-    parser.add_argument("--stages", type=_stages, default="112x60", help="SIDExEPOCHS, comma-separated")
+    parser.add_argument("--output", type=Path, default=Path("runs/faces"), help="folder for video.pt and faces.json")
+    parser.add_argument(
+        "--stages", type=_stages, default="112x60", help="stages as SIDExEPOCHS, separated by commas (default: 112x60)"
+    )
     parser.add_argument("--batch_size", type=int, default=Recipe.batch_size)
     parser.add_argument("--learning_rate", type=float, default=Recipe.learning_rate)
     parser.add_argument("--weight_decay", type=float, default=Recipe.weight_decay)
     parser.add_argument("--mixup", type=float, default=Recipe.mixup)
-    parser.add_argument("--start_from", type=Path, help="an exported model (ONNX) whose video branch is trained on")
+    parser.add_argument("--start_from", type=Path, help="exported model (.onnx) whose video branch is trained further")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args(arguments)
     recipe = Recipe(
@@ -87,20 +89,20 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def continue_from(model: FaceModel, exported: Path, training: Faces) -> None:
-    """Load the video branch and its classifier out of an exported model.
+    """Load the video branch and its classifier from an exported model.
 
     Args:
         model: Changed in place.
         exported: The ONNX file.
-        training: Faces, of which some set the statistics of the batch normalisations.
+        training: Faces, some of which set the statistics of the batch normalisations.
 
     Raises:
-        ModelFileError: The file cannot be read, or holds another network.
+        ModelFileError: The file cannot be read, or has another network.
     """
     chosen = torch.randperm(len(training.labels), generator=torch.Generator().manual_seed(0))[:_EXAMPLES]
-    pictures = resize(unit(torch.from_numpy(training.pictures)[chosen].to(model.device)), FRAME_SIZE)
+    images = resize(unit(torch.from_numpy(training.images)[chosen].to(model.device)), FRAME_SIZE)
     network = model.network
-    load_exported(network.video, exported, name="video", run=lambda: model(pictures))
+    load_exported(network.video, exported, name="video", run=lambda: model(images))
     load_exported(network.video_classifier, exported, name="video_classifier", run=lambda: None)
 
 

@@ -1,8 +1,8 @@
-"""Train the audio branch alone on the voices of RAVDESS, and say how it does with people it has never heard.
+"""Train the audio branch alone on the voices of RAVDESS, and measure it on unseen actors.
 
-The network that is kept is a running average of the weights that training passes through. Classes count alike, for
-RAVDESS has half as many neutral voices as others. Every reported number is of actors that were not trained on, and
-the number of epochs is fixed, so that no held-out voice chooses when to stop.
+The result is a running average of the weights. Classes are weighted equally, because RAVDESS has half as many neutral
+voices as others. Every reported number is of actors that were not trained on, and the number of epochs is fixed, so
+that no held-out voice chooses when to stop.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ from training.voices import Recipe, VoiceModel, Voices, load_voices, probabiliti
 
 @dataclass(frozen=True)
 class Job:
-    """One network to be trained.
+    """One network to train.
 
     Attributes:
-        kind: `fold`: without the actors of a fold. `mixed`: on the split that mixes actors, for the number that
-            `training.evaluate --kfold` warns with. `branch`: to be served; without the validation actors, and without
-            the test actors unless asked for.
-        fold: Which fold is left out.
-        train_on_test: Train on the test actors, too, to serve the network.
+        kind: `fold`: without the actors of a fold. `mixed`: on the split that mixes actors, for the warning of
+            `training.evaluate --kfold`. `branch`: for serving; without the validation actors, and without the test
+            actors unless `train_on_test`.
+        fold: The fold that is left out.
+        train_on_test: Also train on the test actors.
     """
 
     kind: Literal["fold", "mixed", "branch"]
@@ -45,11 +45,11 @@ class Job:
 
     @property
     def file(self) -> str:
-        """Name of the branch's file."""
+        """Name of the output file."""
         return {"fold": f"fold-{self.fold}.pt", "mixed": "fold-mixed.pt", "branch": "audio.pt"}[self.kind]
 
     def split(self, cache: Cache) -> Split:
-        """Who is trained on and who is tested on."""
+        """The split of the cache for this job."""
         if self.kind == "fold":
             return split_clips(cache, "kfold", fold=self.fold, train_on_validation=True)
         if self.kind == "mixed":
@@ -59,11 +59,11 @@ class Job:
 
 @dataclass(frozen=True)
 class Trained:
-    """What a job gave.
+    """The result of a job.
 
     Attributes:
-        job: Which.
-        recalls: Unweighted recall of the voices of each part that has any, as they are.
+        job: The job.
+        recalls: Unweighted recall of the unchanged voices, by part of the split that has any.
     """
 
     job: Job
@@ -74,10 +74,10 @@ def main(arguments: list[str] | None = None) -> None:
     """Command line: `python -m training.pretrain_voices CACHE --output runs/voices`."""
     parser = argparse.ArgumentParser(prog="python -m training.pretrain_voices", description=__doc__)
     parser.add_argument("cache", type=Path, help="folder written by training.prepare")
-    parser.add_argument("--output", type=Path, default=Path("runs/voices"), help="folder of branches and voices.json")
-    parser.add_argument("--part", choices=("branch", "folds", "mixed", "all"), default="all", help="what is trained")
+    parser.add_argument("--output", type=Path, default=Path("runs/voices"), help="folder for branches and voices.json")
+    parser.add_argument("--part", choices=("branch", "folds", "mixed", "all"), default="all", help="networks to train")
     parser.add_argument(
-        "--train_on_test", action="store_true", help="train audio.pt on the test actors too, to serve it"
+        "--train_on_test", action="store_true", help="also train audio.pt on the test actors, for serving"
     )
     parser.add_argument("--epochs", type=int, default=Recipe.epochs)
     parser.add_argument("--batch_size", type=int, default=Recipe.batch_size)
@@ -85,11 +85,14 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--mixup", type=float, default=Recipe.mixup)
     parser.add_argument("--weight_decay", type=float, default=Recipe.weight_decay)
     parser.add_argument(
-        "--recorded_epochs", type=int, default=Recipe.recorded_epochs, help="with voices recorded otherwise; 0 for none"
+        "--recorded_epochs",
+        type=int,
+        default=Recipe.recorded_epochs,
+        help="further epochs with changed recordings; 0 for none",
     )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument(
-        "--jobs", type=int, default=1, help="networks trained beside each other: one alone leaves an accelerator idle"
+        "--jobs", type=int, default=1, help="networks trained in parallel; one alone does not occupy a GPU"
     )
     options = parser.parse_args(arguments)
     options.output.mkdir(parents=True, exist_ok=True)
@@ -137,20 +140,20 @@ def train_job(folder: Path, recipe: Recipe, seed: int, output: Path, job: Job) -
 
 
 def save_voice_branch(model: VoiceModel, voices: Voices, path: Path) -> None:
-    """Write a branch and whom it was trained on, so that nothing that starts from it is tested on them."""
+    """Write a branch and its training actors, so that a run that starts from it cannot be tested on them."""
     save_branch(path, model.weights(), {"training_actors": np.unique(voices.actors).tolist()})
 
 
-def _results(train: partial[Trained], jobs: list[Job], beside: int) -> Iterable[Trained]:
-    if beside == 1:
+def _results(train: partial[Trained], jobs: list[Job], parallel: int) -> Iterable[Trained]:
+    if parallel == 1:
         yield from map(train, jobs)
         return
-    with ProcessPoolExecutor(beside, mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(parallel, mp_context=get_context("spawn")) as pool:
         yield from pool.map(train, jobs)
 
 
 def _summary(found: list[Trained]) -> dict[str, object]:
-    """Recalls of all networks, and of those that left out a fold their mean and spread."""
+    """Recalls of all networks, with mean and standard deviation over the folds."""
     folds = [trained.recalls["test"] for trained in found if trained.job.kind == "fold"]
     summary: dict[str, object] = {trained.job.file: trained.recalls for trained in found}
     if folds:

@@ -1,4 +1,4 @@
-"""Reports as Markdown, out of the JSON-ready results of evaluation."""
+"""Evaluation results as Markdown."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def measured_markdown(report: dict[str, Any]) -> str:
     lines += [
         "",
         f"Calibration error of both: {calibration['before']:.3f} before temperature scaling, "
-        f"{calibration['after']:.3f} after. Perfectly calibrated answers to as many clips would show "
+        f"{calibration['after']:.3f} after. A perfectly calibrated model would show on as many clips "
         f"{calibration['by_chance_mean']:.3f} on average, and more than "
         f"{calibration['by_chance_95th_percentile']:.3f} in one case of twenty.",
         "",
@@ -41,7 +41,7 @@ def measured_markdown(report: dict[str, Any]) -> str:
 
 
 def folds_markdown(reports: dict[str, dict[str, Any]]) -> str:
-    """Mean ± standard deviation over the folds, in percent, a row for each recipe by name."""
+    """Mean ± standard deviation over the folds, in percent, one row per recipe."""
     lines = [f"| fusion | {' | '.join(MEASURED)} | calibration error |", "|---" * (len(MEASURED) + 2) + "|"]
     for name, report in reports.items():
         cells = [_mean(report["folds"].get(each)) for each in MEASURED]
@@ -50,28 +50,28 @@ def folds_markdown(reports: dict[str, dict[str, Any]]) -> str:
     chance = max(report["calibration"]["by_chance_mean"] for report in reports.values())
     lines += [
         "",
-        "Unweighted recall, mean ± standard deviation over the folds. Calibration error of all out-of-fold answers "
-        "before and after temperature scaling, each fold's temperature fitted to the other folds; perfectly "
-        f"calibrated answers to as many clips would show up to {chance:.3f} on average.",
+        "Unweighted recall, mean ± standard deviation over the folds. Calibration error of all out-of-fold predictions "
+        "before and after temperature scaling, each fold's temperature fitted to the other folds; a perfectly "
+        f"calibrated model would show up to {chance:.3f} on average on as many clips.",
     ]
     return "\n".join(lines) + "\n"
 
 
 def recordings_markdown(recordings: dict[str, Any]) -> str:
-    """Recall of the voice alone by condition: a share, or mean and deviation over folds."""
-    lines = ["| the same voices, recorded otherwise | unweighted recall, audio only |", "|---|---|"]
+    """Recall of the voice alone by recording condition: one value, or mean and deviation over folds."""
+    lines = ["| recording condition | unweighted recall, audio only |", "|---|---|"]
     for name, recall in recordings.items():
         lines.append(f"| {name} | {_mean(recall) if isinstance(recall, dict) else _percent(recall)} |")
     return "\n".join(lines) + "\n"
 
 
 def mixed_warning(mixed: float, report: dict[str, Any]) -> str:
-    """The number of a split that mixes actors, said to be what it is."""
+    """The score of a split that mixes actors, as a warning."""
     unseen = report["folds"]["both"]["mean"]
     return (
         f"With actors mixed between training and test, the same recipe scores {_percent(mixed)}: "
-        f"{100 * (mixed - unseen):+.1f} points that are recognised voices, not recognised emotions. "
-        "It is shown as a warning; do not report it.\n"
+        f"{100 * (mixed - unseen):+.1f} points, by recognising voices instead of emotions. "
+        "This is a warning; do not report it.\n"
     )
 
 

@@ -1,4 +1,4 @@
-"""Which code made a file: the commit that is checked out."""
+"""The commit of the code, for the metadata of files."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def checked_out_commit() -> str:
-    """The commit, or `unknown` outside a checkout and where there is no git, as in a container."""
+    """The commit that is checked out; `unknown` outside a checkout or without git, as in a container."""
     command = ["git", "rev-parse", "HEAD"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=Path(__file__).parent)

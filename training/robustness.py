@@ -1,6 +1,7 @@
-"""How recall holds when the same voices are recorded otherwise: later, with silence around them, in a noisy room.
+"""Robustness of the audio branch: recall of the same voices under other recording conditions.
 
-Each condition changes every clip in the same way, so that its recall stands beside that of the clips as they are.
+Each condition changes every clip in the same way (onset, silence, noise), so that its recall can be compared with that
+of the unchanged clips.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ def _noisy(waveforms: Tensor, decibels: float, slope: float) -> Tensor:
 
 
 CONDITIONS: Final[dict[str, Callable[[Tensor], Tensor]]] = {
-    "as it is": lambda waveforms: waveforms,
+    "unchanged": lambda waveforms: waveforms,
     "20 ms earlier": partial(_later, seconds=-0.02),
     "20 ms later": partial(_later, seconds=0.02),
     "0.25 s earlier": partial(_later, seconds=-0.25),
@@ -52,19 +53,19 @@ CONDITIONS: Final[dict[str, Callable[[Tensor], Tensor]]] = {
     "pink noise at 20 dB": partial(_noisy, decibels=20.0, slope=1.0),
     "pink noise at 10 dB": partial(_noisy, decibels=10.0, slope=1.0),
 }
-"""What is done to waveforms float32 [B, 48000]. Noise is measured against the window's mean power."""
+"""Changes of waveforms float32 [B, 48000] by name. Noise is relative to the window's mean power."""
 
 
 @torch.inference_mode()
 def recall_when_recorded_otherwise(
     network: EmotionNetwork, cache: Cache, index: npt.NDArray[np.int64]
 ) -> dict[str, float]:
-    """Unweighted recall of the voice alone, by condition; empty where no clip has sound.
+    """Unweighted recall of the voice alone, by condition; empty if no clip has sound.
 
     Args:
         network: Set to evaluation mode.
-        cache: Prepared data.
-        index: Which of its clips, of people who were not trained on.
+        cache: Cache of decoded clips.
+        index: Indices of its clips, of actors that were not trained on.
     """
     network.eval()
     device = next(network.parameters()).device

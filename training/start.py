@@ -1,4 +1,4 @@
-"""Where a network's weights come from before training: ImageNet, branches trained alone, or an earlier checkpoint."""
+"""Initial weights of a network: ImageNet, pre-trained branches, a checkpoint or an exported model."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ IMAGENET_URL: Final = "https://download.pytorch.org/models/resnet18-f37072fd.pth
 
 
 class LeakError(EmotionError):
-    """Weights were trained on people whom the run would test."""
+    """Initial weights were trained on actors that the run validates or tests on."""
 
     code = "split_leak"
 
@@ -34,15 +34,15 @@ def load_video_weights(network: EmotionNetwork, source: str) -> None:
         source: `imagenet`, which is downloaded once, or a file.
 
     Raises:
-        ModelFileError: The file is missing, cannot be downloaded, or holds other weights.
+        ModelFileError: The file is missing, cannot be downloaded, or has other weights.
     """
     if source == "imagenet":
         try:
             weights = torch.hub.load_state_dict_from_url(IMAGENET_URL, map_location="cpu", check_hash=True)
         except OSError as error:
             raise ModelFileError(
-                f"ImageNet's weights could not be downloaded ({error}): "
-                f"fetch {IMAGENET_URL} elsewhere and give the file to --video_weights."
+                f"The ImageNet weights could not be downloaded ({error}); "
+                f"download {IMAGENET_URL} on another machine and pass the file to --video_weights."
             ) from error
     else:
         weights = _read(Path(source))
@@ -51,22 +51,22 @@ def load_video_weights(network: EmotionNetwork, source: str) -> None:
         network.video.load_state_dict(weights)
     except RuntimeError as error:
         reason = " ".join(str(error).split())
-        raise ModelFileError(f"{source} does not hold torchvision's ResNet18: {reason}") from error
+        raise ModelFileError(f"{source} does not contain torchvision's ResNet18: {reason}") from error
 
 
 def start_from(
     network: EmotionNetwork, files: Iterable[Path], tested_actors: set[int], example: dict[str, Tensor] | None = None
 ) -> list[str]:
-    """Load branches, checkpoints, or the branches of exported models into a network, later files over earlier ones.
+    """Load branches, checkpoints, or the branches of exported models into a network; later files override earlier ones.
 
     Args:
         network: Changed in place.
-        files: What `training.checkpoint` wrote, or ONNX files.
-        tested_actors: Actors of the validation and test parts, where the split keeps actors apart.
-        example: A batch to train on, which gives the batch normalisations of exported models their statistics.
+        files: Files written by `training.checkpoint`, or ONNX files.
+        tested_actors: Actors of the validation and test parts; empty for a split that mixes actors.
+        example: A training batch, which sets the statistics of the batch normalisations of exported models.
 
     Returns:
-        Names of the weights that were loaded.
+        Names of the loaded weights.
 
     Raises:
         ModelFileError: A file cannot be read or does not fit.
@@ -81,12 +81,12 @@ def start_from(
         trained = set(training_actors(file))
         if trained & tested_actors:
             actors = ", ".join(map(str, sorted(trained & tested_actors)))
-            raise LeakError(f"{file} was trained on actors whom this run validates or tests on: {actors}.")
+            raise LeakError(f"{file} was trained on actors that this run validates or tests on: {actors}.")
     return names
 
 
 def training_actors(file: Path) -> list[int]:
-    """Actors whom a branch, a checkpoint or an exported model was trained on, as far as it says."""
+    """Actors that a branch, a checkpoint or an exported model was trained on, if its metadata names them."""
     if file.suffix == ".onnx":
         return exported_training_actors(file)
     data = _read(file)
@@ -95,7 +95,7 @@ def training_actors(file: Path) -> list[int]:
 
 
 def share_neutral_with_calm(network: EmotionNetwork) -> None:
-    """Let a video classifier that knows no calm faces split what it calls neutral evenly between both, once."""
+    """Make a video classifier without a calm class split neutral evenly into neutral and calm; repeatable."""
     neutral, calm = LABELS.index("neutral"), LABELS.index("calm")
     if torch.equal(network.video_classifier.weight[calm], network.video_classifier.weight[neutral]):
         return
@@ -106,9 +106,9 @@ def share_neutral_with_calm(network: EmotionNetwork) -> None:
 
 
 def _load_branches(network: EmotionNetwork, file: Path, example: dict[str, Tensor] | None) -> list[str]:
-    """Both branches and their classifiers."""
+    """Load both branches and their classifiers; return the names of the weights."""
     if example is None:
-        raise ModelFileError(f"{file} is an exported model: starting from it takes a batch of clips.")
+        raise ModelFileError(f"{file} is an exported model; loading it needs a batch of clips.")
     runs: dict[str, Callable[[], object]] = {
         "video": lambda: network.encode_video(example[FRAMES.name]),
         "audio": lambda: network.encode_audio(example[LOG_MEL.name]),
@@ -125,5 +125,5 @@ def _read(path: Path) -> dict[str, Any]:
         raise ModelFileError(f"{path} does not exist.")
     data = torch.load(path, map_location="cpu", weights_only=True)
     if not isinstance(data, dict):
-        raise ModelFileError(f"{path} holds no weights.")
+        raise ModelFileError(f"{path} does not contain weights.")
     return data

@@ -1,4 +1,4 @@
-"""Train the network and write `checkpoints/best.pt`: the best epoch's weights, calibrated, with honest metrics."""
+"""Train the network and write `checkpoints/best.pt`: the best epoch's weights, calibration and metrics."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ from training.start import load_video_weights, share_neutral_with_calm, start_fr
 Samples = ClipSamples | FeatureSamples
 
 _EXAMPLES = 32
-"""Clips that give the batch normalisations of an exported model their statistics back."""
+"""Clips that set the statistics of the batch normalisations of an exported model."""
 
 STATES = "states"
-"""Folder of resumable states below that of the run."""
+"""Folder of resumable states below the folder of the run."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -63,7 +63,7 @@ def _print_summary(metrics: dict[str, Any], output: Path) -> None:
 
 
 def train(options: argparse.Namespace) -> dict[str, Any]:
-    """Run training as the options say, write the checkpoint, and return the metrics in it."""
+    """Train with the given options, write the checkpoint, and return its metrics."""
     cache = prepared(options.data)
     split = split_clips(
         cache, options.split_mode, fold=options.fold, seed=options.seed, train_on_test=options.train_on_test
@@ -89,13 +89,13 @@ def train_network(
     """Train on the training part of a split.
 
     Args:
-        options: As of the command line.
-        cache: Prepared data.
-        split: An empty validation part chooses nothing.
-        states: Log, show progress, and keep states that the run can be resumed from.
+        options: Options of the command line.
+        cache: Cache of decoded clips.
+        split: The split; without a validation part, the last epoch's weights are kept.
+        states: Whether to log, show progress, and save states from which the run can be resumed.
 
     Returns:
-        The network, and features of the validation and the test part, as far as there are such, to measure on.
+        The network, and features of the validation and the test part, unless they are empty, for evaluation.
     """
     lightning.seed_everything(options.seed, workers=True, verbose=False)
     network = EmotionNetwork(NetworkConfig(options.fusion, options.xattn_head, options.dropout))
@@ -118,7 +118,7 @@ def train_network(
 
 
 def initialise(network: EmotionNetwork, options: argparse.Namespace, cache: Cache, split: Split) -> None:
-    """Load what the options say training starts from."""
+    """Load the initial weights that the options name."""
     if options.video_weights:
         load_video_weights(network, options.video_weights)
     tested = set() if options.split_mode == "stratified" else actors_of(cache, split, "validation", "test")
@@ -126,7 +126,7 @@ def initialise(network: EmotionNetwork, options: argparse.Namespace, cache: Cach
     if any(file.suffix == ".onnx" for file in options.init_from):
         example = next(iter(DataLoader(ClipSamples(cache, split.training, TRAINING), _EXAMPLES)))
     loaded = start_from(network, options.init_from, tested, example)
-    # A video branch trained on faces alone knows no calm ones.
+    # A video branch trained on FER2013 alone has no calm faces.
     if cache.faces is not None and "video_classifier.weight" in loaded and not any("fusion" in name for name in loaded):
         share_neutral_with_calm(network)
 
@@ -134,16 +134,16 @@ def initialise(network: EmotionNetwork, options: argparse.Namespace, cache: Cach
 def frozen_samples(
     network: EmotionNetwork, cache: Cache, split: Split, options: argparse.Namespace
 ) -> tuple[FeatureSamples, dict[str, FeatureSamples]]:
-    """Features of the training part, changed; and of the validation and the test part, as they are.
+    """Augmented features of the training part, and unchanged features of the validation and the test part.
 
-    Where voices are paired with faces, a fusion of frozen branches learns on faces that the video branch was not
-    trained on, and is measured on others: of faces that it knows a branch is right too often, and is trusted too much.
+    If voices are paired with faces, a fusion of frozen branches learns on faces that the video branch was not trained
+    on, and is measured on others: a branch is right too often on its training faces, and would be trusted too much.
     """
     bfloat16, workers = options.precision.startswith("bf16"), options.workers
     changed = cached_features(
         network,
         cache,
-        # Of all clips, for other splits will want the others.
+        # All clips, because other splits need the others.
         np.arange(len(cache.records)),
         VALIDATION,
         changed=True,
@@ -152,15 +152,15 @@ def frozen_samples(
         workers=workers,
         bfloat16=bfloat16,
     )
-    # Faces were paired by label, so that within a label any face goes with any voice.
+    # Faces are paired by label, so that any face of a label can go with any voice of it.
     chosen = with_audio_features(network, select(changed, split.training, options.views))
     training = FeatureSamples(chosen, swap_faces=cache.faces is not None, seed=options.seed)
     parts = {}
     for name in ("validation", "test"):
         index = split.parts()[name]
         if len(index):
-            kept = cached_features(network, cache, index, TEST, workers=workers, bfloat16=bfloat16)
-            parts[name] = FeatureSamples(with_audio_features(network, kept))
+            tensors = cached_features(network, cache, index, TEST, workers=workers, bfloat16=bfloat16)
+            parts[name] = FeatureSamples(with_audio_features(network, tensors))
     return training, parts
 
 
@@ -172,9 +172,9 @@ def fit(
     *,
     states: bool = True,
 ) -> None:
-    """Train until the validation recall stops rising, and leave the best epoch's weights in the network.
+    """Train until the validation recall stops rising, and load the best epoch's weights into the network.
 
-    Without a validation part, or with a patience of 0, all epochs are trained and the last one's weights stay.
+    Without a validation part, or with a patience of 0, all epochs are trained and the last one's weights are kept.
     """
     settings = Optimization(
         learning_rate=highest_rate(options),
@@ -192,8 +192,8 @@ def fit(
     if choosing:
         callbacks += [best, EarlyStopping(WATCHED, mode="max", patience=options.early_stopping_patience)]
     if states:
-        # Without anything to monitor it keeps the newest; `save_last` would keep the newest that was a best one.
-        # It comes after the best one, so that a resumed run knows of that.
+        # Without a monitored metric, it saves the newest epoch; `save_last` saves only epochs that are the best so far.
+        # It runs after `best`, so that its state includes the best epoch.
         newest = ModelCheckpoint(folder, "last", enable_version_counter=False)
         callbacks += [newest, LearningRateMonitor("epoch"), TQDMProgressBar(refresh_rate=20)]
     devices = options.devices if options.devices == "auto" else int(options.devices)
@@ -202,7 +202,7 @@ def fit(
         max_epochs=options.epochs,
         accelerator="auto",
         devices=devices,
-        # Without a video in a whole batch, the video branch has no part in its loss.
+        # If a whole batch lacks video, the video branch has no gradient.
         strategy="ddp_find_unused_parameters_true" if several else "auto",
         precision=options.precision,
         gradient_clip_val=1.0,
@@ -215,7 +215,7 @@ def fit(
         enable_model_summary=False,
         enable_progress_bar=states,
         enable_checkpointing=bool(states or choosing),
-        # `EpochOrder` knows of several devices, and validation is answered whole by each.
+        # `EpochOrder` distributes samples over devices, and each device predicts the whole validation part.
         use_distributed_sampler=False,
     )
     last = folder / "last.ckpt"
@@ -228,12 +228,12 @@ def fit(
             # A last batch of one sample would break batch normalisation.
             drop_last=len(training) > options.batch_size,
             num_workers=options.workers,
-            # The loader's own draws must not move the random numbers that batches are changed by.
+            # The loader's own draws must not affect the random numbers of the augmentation.
             generator=torch.Generator(),
         ),
         DataLoader(validation, options.batch_size, num_workers=options.workers) if validation is not None else None,
         ckpt_path=last if options.resume and last.is_file() else None,
-        # The state is the run's own and holds more than weights: optimizer, schedule, callbacks.
+        # The state was written by this run and holds more than weights: optimizer, schedule, callbacks.
         weights_only=False,
     )
     if choosing:
@@ -242,7 +242,7 @@ def fit(
 
 
 def loggers(options: argparse.Namespace) -> list[Logger]:
-    """A CSV file always; Weights & Biases where it is asked for."""
+    """A CSV logger, and one for Weights & Biases if requested."""
     found: list[Logger] = [CSVLogger(options.run, name="metrics")]
     if options.wandb:
         offline = not (os.environ.get("WANDB_API_KEY") or (Path.home() / ".netrc").is_file())
@@ -258,7 +258,7 @@ def actors_of(cache: Cache, split: Split, *parts: str) -> set[int]:
 
 
 def description(options: argparse.Namespace, cache: Cache, split: Split) -> dict[str, Any]:
-    """What the checkpoint says of the run."""
+    """Description of the run for the checkpoint."""
     return {
         "options": {name: _plain(value) for name, value in vars(options).items()},
         "git_commit": checked_out_commit(),

@@ -1,4 +1,4 @@
-"""The audio branch as a classifier of single voices, and how it is trained."""
+"""The audio branch as a classifier of single voices, and its training."""
 
 from __future__ import annotations
 
@@ -24,25 +24,25 @@ from training.network import EmotionNetwork, NetworkConfig
 from training.precision import half_precision
 
 _CHANGED_AT_ONCE: Final = 256
-_ANSWERED_AT_ONCE: Final = 128
+_EVALUATED_AT_ONCE: Final = 128
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How one network is trained.
+    """Hyperparameters of the training.
 
     Attributes:
         epochs: Passes over the voices.
         batch_size: Voices per step.
-        learning_rate: Highest rate of AdamW, reached after a tenth of the steps.
-        weight_decay: AdamW's.
+        learning_rate: Peak learning rate of AdamW, reached after a tenth of the steps.
+        weight_decay: Weight decay of AdamW.
         label_smoothing: Share of the target spread over all classes.
-        mixup: Both parameters of the beta distribution by which two voices are mixed; 0 for none.
-        dropout: Share of the branch's features that are dropped.
+        mixup: Both parameters of the beta distribution of mixup; 0 for none.
+        dropout: Dropout probability of the branch's features.
         average: Decay of the running average of weights, per step.
-        recorded_epochs: Further passes, in which half of the voices are recorded otherwise; 0 for none.
-        recorded_rate: Highest learning rate of these.
-        recorded_share: Share of voices that are recorded otherwise in them.
+        recorded_epochs: Further passes with changed recordings of some voices; 0 for none.
+        recorded_rate: Peak learning rate of these.
+        recorded_share: Share of voices whose recording is changed in them.
     """
 
     epochs: int = 45
@@ -73,13 +73,13 @@ class VoiceModel(nn.Module):
         return logits
 
     def weights(self) -> dict[str, Tensor]:
-        """Weights of the branch and its classifier, by the names they have in `EmotionNetwork`."""
+        """Weights of the branch and its classifier, by their names in `EmotionNetwork`."""
         return {name: value.cpu() for name, value in self.state_dict().items() if name.startswith("audio")}
 
 
 @dataclass(frozen=True)
 class Voices:
-    """Voices in memory, where they are trained on.
+    """Voices in the memory of the training device.
 
     Attributes:
         waveforms: float32 [N, 48000].
@@ -92,24 +92,24 @@ class Voices:
     actors: npt.NDArray[np.int64]
 
     def subset(self, index: npt.NDArray[np.int64]) -> Voices:
-        """Some of them."""
+        """The voices at some indices."""
         return Voices(self.waveforms[index], self.labels[index], self.actors[index])
 
 
 def load_voices(cache: Cache, device: torch.device) -> Voices:
-    """All voices of a cache."""
+    """Load all voices of a cache."""
     waveforms = np.stack([cache.waveform(clip) for clip in range(len(cache.records))])
     return Voices(torch.from_numpy(waveforms).to(device), torch.from_numpy(cache.labels).to(device), cache.actors)
 
 
 def train_network(voices: Voices, recipe: Recipe, seed: int, name: str) -> VoiceModel:
-    """Train one network for a fixed number of epochs, on voices as they are and then recorded otherwise.
+    """Train one network for a fixed number of epochs, the last ones with changed recordings.
 
     Args:
-        voices: Whom it is trained on.
-        recipe: How.
-        seed: Seed of every random draw.
-        name: What the progress bar says.
+        voices: Voices to train on.
+        recipe: Hyperparameters.
+        seed: Seed of all random draws.
+        name: Label of the progress bar.
 
     Returns:
         The averaged network, set to evaluation mode.
@@ -135,7 +135,7 @@ def _fit(
     recorded_share: float,
     name: str,
 ) -> VoiceModel:
-    """One warm-up and one descent of the learning rate; returns the averaged network."""
+    """Train with one cycle of the learning rate and return the averaged network."""
     average = copy.deepcopy(model)
     count, device = len(voices.labels), voices.labels.device
     targets = functional.one_hot(voices.labels, len(LABELS)) * (1 - recipe.label_smoothing)
@@ -167,7 +167,7 @@ def _fit(
 
 
 def _changed(waveforms: Tensor, recorded_share: float) -> Tensor:
-    """Spectrograms of voices changed in pitch, tempo and time, a share of them recorded otherwise before."""
+    """Spectrograms with changed pitch, tempo and time, a share of them from changed recordings."""
     if recorded_share:
         chosen = torch.rand(len(waveforms), 1, device=waveforms.device) < recorded_share
         waveforms = torch.where(chosen, change_recordings(waveforms, RecordingChanges()), waveforms)
@@ -175,7 +175,7 @@ def _changed(waveforms: Tensor, recorded_share: float) -> Tensor:
 
 
 def class_weights(labels: Tensor) -> Tensor:
-    """Float [8], inverse to how often each label occurs, 1 on average over the samples; 0 where it never does."""
+    """Float [8], inverse to the frequency of each label, 1 on average over the samples; 0 for absent labels."""
     counts = torch.bincount(labels, minlength=len(LABELS)).float()
     weights = torch.where(counts > 0, 1 / counts.clamp(min=1), 0.0)
     return weights * len(labels) / (weights * counts).sum()
@@ -183,11 +183,11 @@ def class_weights(labels: Tensor) -> Tensor:
 
 @torch.inference_mode()
 def probabilities(model: VoiceModel, waveforms: Tensor) -> npt.NDArray[np.float32]:
-    """Class probabilities [N, 8] of waveforms [N, 48000], by the log-mel that is served."""
+    """Class probabilities [N, 8] of waveforms [N, 48000], from the log-mel spectrogram of serving."""
     spectrograms = np.stack([log_mel(waveform) for waveform in waveforms.cpu().numpy()])
     logits = [
         model(part.to(waveforms.device)).cpu()
-        for part in torch.split(torch.from_numpy(spectrograms), _ANSWERED_AT_ONCE)
+        for part in torch.split(torch.from_numpy(spectrograms), _EVALUATED_AT_ONCE)
     ]
     probabilities: npt.NDArray[Any] = torch.cat(logits).softmax(dim=1).numpy()
     return probabilities

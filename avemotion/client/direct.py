@@ -143,16 +143,16 @@ class TritonClient:
         present = dict(zip(MODALITIES, clip.present.tolist(), strict=True))
         percentages = (100 * outputs[PROBABILITIES.name][row].astype(float)).tolist()
         top = int(np.argmax(percentages))
-        face = clip.report.face
+        face = clip.face
         return Prediction(
             labels=list(LABELS),
             probs=percentages,
             top1=Top(label=LABELS[top], prob=percentages[top]),
             uncertain=is_uncertain(outputs[PROBABILITIES.name][row]),
             modalities=present,
-            missing=clip.report.missing,
+            missing=clip.missing,
             face=None if face is None else vars(face),
-            quality=clip.report.quality.rounded(),
+            quality=clip.quality.rounded(),
             video_probs=_percent(outputs[VIDEO_PROBABILITIES.name][row], present["video"]),
             audio_probs=_percent(outputs[AUDIO_PROBABILITIES.name][row], present["audio"]),
             frame_attention=outputs[FRAME_ATTENTION.name][row].tolist() if present["video"] else None,

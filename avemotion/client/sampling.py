@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from avemotion.preprocessing.clip import decode_window
 from avemotion.preprocessing.contract import SAMPLE_RATE
-from avemotion.preprocessing.picture import Picture
+from avemotion.preprocessing.frame import Frame
 from avemotion.preprocessing.video import sample_times
 
 
@@ -67,8 +67,8 @@ def sample_clip(source: bytes | Path, sampling: Sampling) -> SampledClip:
     Raises:
         MediaError: A subclass says why nothing could be read.
     """
-    decoded = decode_window(source)
-    frames = tuple(_jpeg(picture, sampling) for picture in decoded.pictures)
+    decoded, _ = decode_window(source)
+    frames = tuple(_jpeg(frame, sampling) for frame in decoded.frames)
     times = sample_times(0.0, decoded.length) if frames else []
     sound = decoded.sound
     return SampledClip(
@@ -78,9 +78,9 @@ def sample_clip(source: bytes | Path, sampling: Sampling) -> SampledClip:
     )
 
 
-def _jpeg(picture: Picture, sampling: Sampling) -> bytes:
-    """One picture, reduced so that its longest side fits, as a JPEG file."""
-    rgb = np.ascontiguousarray(picture.rgb())
+def _jpeg(frame: Frame, sampling: Sampling) -> bytes:
+    """One frame, reduced so that its longest side fits, as a JPEG file."""
+    rgb = np.ascontiguousarray(frame.rgb())
     scale = min(1.0, sampling.longest_side / max(rgb.shape[:2]))
     size = (max(1, round(rgb.shape[1] * scale)), max(1, round(rgb.shape[0] * scale)))
     reduced = cv2.resize(rgb, size, interpolation=cv2.INTER_AREA)

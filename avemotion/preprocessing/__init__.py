@@ -1,5 +1,5 @@
-"""Clip to tensors, in exactly one place: training, export, gateway and client all import it.
+"""Preprocessing, from a clip to the model's input tensors.
 
-Train/serve skew is the classic fault of this field, so nothing else in the code base decodes, crops or
-computes a spectrogram, and nothing else repeats a number of the tensor contract (`avemotion.preprocessing.contract`).
+It is implemented once and imported by training, export, gateway and client, so that training and serving cannot
+diverge. The numbers of the tensor contract are stated once, too, in `avemotion.preprocessing.contract`.
 """

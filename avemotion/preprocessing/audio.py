@@ -1,7 +1,7 @@
 """The sound of a window as 16 kHz mono samples, placed by presentation time.
 
-Padded with silence and never stretched, so that sound stays aligned with the frames. Channels are averaged here:
-FFmpeg's own downmix makes stereo louder by the square root of two.
+Gaps are filled with silence and nothing is stretched, so that sound stays aligned with the frames. Channels are
+averaged here, because FFmpeg's downmix makes stereo louder by the square root of two.
 """
 
 from __future__ import annotations
@@ -25,24 +25,24 @@ from avemotion.preprocessing.media import Track, packet_duration, packet_time
 FloatArray = npt.NDArray[np.float32]
 
 SILENCE_PEAK: Final = 1e-4
-"""A window whose samples all stay below this (-80 dBFS) carries no sound that could be judged."""
+"""Sound counts as silent if all its samples are below this (-80 dBFS)."""
 
 _PREROLL_SECONDS: Final = 0.2
-"""Decoded before the window and thrown away: Opus needs 80 ms to converge (RFC 7845, section 4.6)."""
+"""Decoded before the window and discarded: Opus needs 80 ms to converge (RFC 7845, section 4.6)."""
 
 _GAP_SECONDS: Final = 0.04
-"""Timestamps that jump by more than this are gaps; smaller jumps are the rounding of millisecond containers."""
+"""A jump of timestamps by more than this is a gap; smaller jumps come from containers that round to milliseconds."""
 
 _INTEGER_SCALE: Final = {"u8": 2.0**7, "s16": 2.0**15, "s32": 2.0**31, "s64": 2.0**63}
 
 
 @dataclass(frozen=True)
 class Sound:
-    """Sound with the places where there is any.
+    """Decoded sound, padded with silence.
 
     Attributes:
-        waveform: float32 [samples] in [-1, 1] at 16 kHz, silence wherever the track has no sound.
-        spans: Beginnings and ends of what was decoded, in seconds from the first sample, ascending.
+        waveform: float32 [samples] in [-1, 1] at 16 kHz; silence in gaps of the track.
+        spans: Start and end of each part that was decoded, in seconds from the first sample, ascending.
     """
 
     waveform: FloatArray
@@ -50,20 +50,20 @@ class Sound:
 
     @property
     def covered(self) -> float:
-        """Seconds that were decoded, the rest being padding."""
+        """Seconds that were decoded; the rest is padding."""
         return sum(end - begin for begin, end in self.spans)
 
     @property
     def silent(self) -> bool:
-        """Whether there is no sound that could be judged."""
+        """Whether all samples are below `SILENCE_PEAK`."""
         return float(np.abs(self.waveform).max(initial=0.0)) < SILENCE_PEAK
 
     def window(self, start: float, length: float = WINDOW_SECONDS) -> Sound:
-        """One of the contract's windows of it, padded with silence at its end.
+        """Cut out one of the contract's windows, padded with silence at its end.
 
         Args:
             start: Start of the window, in seconds from the first sample.
-            length: What of the window is used, in seconds.
+            length: Length of the part that is copied, in seconds; the rest of the window is padding.
         """
         first = round(start * SAMPLE_RATE)
         part = self.waveform[first : first + min(WINDOW_SAMPLES, round(length * SAMPLE_RATE))]
@@ -75,7 +75,7 @@ class Sound:
 
 
 def read_sound(track: Track, start: float, length: float, budget: DecodeBudget) -> Sound | None:
-    """The sound of a part of a clip.
+    """Decode the sound of a part of a clip.
 
     Args:
         track: The audio track.
@@ -84,10 +84,10 @@ def read_sound(track: Track, start: float, length: float, budget: DecodeBudget) 
         budget: Counts what is decoded.
 
     Returns:
-        The sound, or None where nothing in the part could be decoded.
+        The sound; None if nothing in the part could be decoded.
 
     Raises:
-        TooManySamplesError: More samples than the limit would have to be decoded.
+        TooManySamplesError: The part has more samples than the limit.
     """
     native: FloatArray | None = None
     rate = 0
@@ -122,7 +122,7 @@ def _decode(track: Track, start: float, end: float) -> Iterator[tuple[float, Aud
         try:
             frames = context.decode(packet)
         except FFmpegError:
-            continue  # A damaged packet costs its own samples, not the clip.
+            continue  # A damaged packet loses its own samples, not the clip.
         yield from ((frame.time, frame) for frame in frames if frame.time is not None)
 
 
@@ -145,7 +145,7 @@ def _mono(frame: AudioFrame) -> FloatArray:
 
 
 def _place(samples: FloatArray, position: int, target: FloatArray, spans: list[tuple[int, int]]) -> None:
-    """Copy samples into a buffer, as far as they overlap it, and note where."""
+    """Copy samples into a buffer, as far as they overlap it, and add the interval to `spans`."""
     begin, end = max(0, position), min(len(target), position + len(samples))
     if begin >= end:
         return
@@ -159,7 +159,7 @@ def _place(samples: FloatArray, position: int, target: FloatArray, spans: list[t
 def _resample(native: FloatArray, rate: int) -> FloatArray:
     if rate == SAMPLE_RATE:
         return native
-    # PyAV's AudioResampler is this graph with a thread for each core, whose start takes longer than the resampling.
+    # PyAV's AudioResampler builds the same graph with a thread per core; starting them takes longer than resampling.
     graph = Graph()
     graph.threads = 1
     graph.link_nodes(

@@ -1,4 +1,9 @@
-"""A clip becomes tensors, and a report of what was found in it."""
+"""From a clip to the tensors of the window at its centre.
+
+`Window` holds the tensors for every reader: `read_clip` here, `avemotion.preprocessing.sampled.read_sampled` and
+`avemotion.preprocessing.timeline.read_timeline`. All of them end in `make_window`, so that face detection, crop,
+resizing and log-mel spectrogram are the same code.
+"""
 
 from __future__ import annotations
 
@@ -12,35 +17,42 @@ import numpy.typing as npt
 from avemotion.preprocessing.audio import Sound, read_sound
 from avemotion.preprocessing.contract import FRAMES, LOG_MEL, PRESENT, WINDOW_SAMPLES, WINDOW_SECONDS, CropMode
 from avemotion.preprocessing.errors import DamagedMediaError
+from avemotion.preprocessing.execution import both, stage
+from avemotion.preprocessing.face import FaceBox, crop_frames
+from avemotion.preprocessing.frame import Frame
 from avemotion.preprocessing.limits import DecodeBudget, MediaLimits
+from avemotion.preprocessing.log_mel import log_mel
 from avemotion.preprocessing.media import Media, Track, open_media
-from avemotion.preprocessing.parallelism import both
-from avemotion.preprocessing.picture import Picture
-from avemotion.preprocessing.report import AudioTrack, ClipReport, VideoTrack, describe_audio, describe_video
-from avemotion.preprocessing.video import on_one_core_where_damaged, read_pictures, sample_times
-from avemotion.preprocessing.window import Window, make_window
+from avemotion.preprocessing.report import ClipReport, Quality, describe_audio, describe_video, measure_quality
+from avemotion.preprocessing.video import read_frames, retry_on_one_core, sample_times
 
 SHORTEST_WINDOW = 1e-3
-"""A single frame has no length; its window gets this many seconds, so that its parts differ."""
+"""Length of the window of a clip that consists of one frame, in seconds: its parts must differ."""
 
 
 @dataclass(frozen=True)
-class Clip:
-    """The tensors of one clip, as the contract defines them, without batch dimension.
+class Window:
+    """The tensors of one window, as the contract defines them, without batch dimension.
 
     Attributes:
-        frames: uint8 [8, 112, 112, 3] RGB; zeros where video is missing.
-        log_mel: float32 [64, 188] in [-1, 1]; zeros where audio is missing.
-        present: bool [2]: is there video, is there audio.
-        waveform: float32 [48000] in [-1, 1] at 16 kHz, from which `log_mel` was made.
-        report: What was found.
+        frames: uint8 [8, 112, 112, 3] RGB; zeros if video is missing.
+        log_mel: float32 [64, 188] in [-1, 1]; zeros if audio is missing.
+        present: bool [2]: whether there is video, whether there is audio.
+        start: Start of the window, in seconds.
+        length: Length of the part of the window that the clip covers, in seconds; at most the contract's.
+        face: The face; None if none was found or looked for.
+        quality: Measurements of the frames and the sound.
+        missing: For each modality that the tensors lack, the reason, as a sentence.
     """
 
     frames: npt.NDArray[np.uint8]
     log_mel: npt.NDArray[np.float32]
     present: npt.NDArray[np.bool_]
-    waveform: npt.NDArray[np.float32]
-    report: ClipReport
+    start: float
+    length: float
+    face: FaceBox | None
+    quality: Quality
+    missing: dict[str, str]
 
     def tensors(self) -> dict[str, npt.NDArray[Any]]:
         """The model's inputs by name, with a batch dimension of 1."""
@@ -52,29 +64,34 @@ class Clip:
 
 
 @dataclass(frozen=True)
-class DecodedWindow:
-    """The three seconds at the centre of a clip, decoded and not yet cut to the contract's tensors.
+class Clip(Window):
+    """The window of a clip, with its waveform and a report on the file.
 
     Attributes:
-        pictures: Eight pictures in order; none where video is missing.
-        sound: The sound; None where audio is missing.
-        start: Start of the window in presentation time, in seconds.
-        length: Length of what the clip has of the window, in seconds, at most the contract's.
-        container: FFmpeg's name of the container.
-        duration: From the first to the last presentation time, in seconds.
-        video: The video track that was used, if any.
-        audio: The audio track that was used, if any.
-        missing: For each modality that is missing, why, as a sentence.
+        waveform: float32 [48000] in [-1, 1] at 16 kHz, from which `log_mel` is computed; zeros if audio is missing.
+        report: Container, duration and tracks.
     """
 
-    pictures: list[Picture]
+    waveform: npt.NDArray[np.float32]
+    report: ClipReport
+
+
+@dataclass(frozen=True)
+class DecodedWindow:
+    """The frames and the sound of one window, before they become tensors.
+
+    Attributes:
+        frames: Eight frames in order; empty if video is missing.
+        sound: The sound, padded to the contract's length; None if audio is missing.
+        start: Start of the window, in seconds.
+        length: Length of the part of the window that the clip covers, in seconds; at most the contract's.
+        missing: For each modality that is missing, the reason, as a sentence.
+    """
+
+    frames: list[Frame]
     sound: Sound | None
     start: float
     length: float
-    container: str
-    duration: float
-    video: VideoTrack | None
-    audio: AudioTrack | None
     missing: dict[str, str]
 
 
@@ -83,130 +100,116 @@ def read_clip(source: bytes | Path, *, crop: CropMode = "face", limits: MediaLim
 
     Args:
         source: The file's bytes or its path.
-        crop: `face` cuts a square around the face; `none` squeezes the whole frame.
-        limits: How much is decoded at most; the defaults of `MediaLimits` where None.
+        crop: `face` crops a square around the face; `none` squeezes the whole frame.
+        limits: Limits of what is decoded; the defaults of `MediaLimits` if None.
 
     Returns:
-        The tensors and the report. A modality that is missing is zeros, and the report says why.
+        The tensors and the report. The tensor of a missing modality is zeros, and `missing` gives the reason. `start`
+        is in presentation time.
 
     Raises:
-        MediaError: A subclass says why nothing could be read.
+        MediaError: A subclass gives the reason why the clip cannot be read.
     """
-    decoded = decode_window(source, limits=limits)
-    window = make_window(
-        decoded.pictures,
-        decoded.sound,
-        start=decoded.start,
-        length=decoded.length,
-        crop=crop,
-        missing=decoded.missing,
-    )
-    return make_clip(
-        window,
-        decoded.sound,
-        container=decoded.container,
-        duration=decoded.duration,
-        video=decoded.video,
-        audio=decoded.audio,
-    )
+    decoded, report = decode_window(source, limits=limits)
+    return make_clip(decoded, report, crop)
 
 
-def decode_window(source: bytes | Path, *, limits: MediaLimits | None = None) -> DecodedWindow:
-    """Decode what the three seconds at the centre of a clip show and sound like.
+def decode_window(source: bytes | Path, *, limits: MediaLimits | None = None) -> tuple[DecodedWindow, ClipReport]:
+    """Decode the frames and the sound of the three seconds at the centre of a clip.
 
-    The window is centred on the time that both tracks share, and reaches beyond it where that is shorter than the
-    window. A clip shorter than the window is read whole: its frames come from the midpoints of eight equal parts
-    of what there is, and its audio is padded at the end.
+    The window is centred on the time that both tracks share, and extends beyond it if that is shorter than the window.
+    A clip shorter than the window is read whole: its frames come from the midpoints of its eight equal parts, and its
+    audio is padded at the end.
 
     Args:
         source: The file's bytes or its path.
-        limits: How much is decoded at most; the defaults of `MediaLimits` where None.
+        limits: Limits of what is decoded; the defaults of `MediaLimits` if None.
+
+    Returns:
+        The window, whose `start` is in presentation time, and the report on the file.
 
     Raises:
-        MediaError: A subclass says why nothing could be read.
+        MediaError: A subclass gives the reason why the clip cannot be read.
     """
-    return on_one_core_where_damaged(lambda: _decode_window(source, limits or MediaLimits()))
+    return retry_on_one_core(lambda: _decode_window(source, limits or MediaLimits()))
 
 
-def _decode_window(source: bytes | Path, limits: MediaLimits) -> DecodedWindow:
+def make_clip(decoded: DecodedWindow, report: ClipReport, crop: CropMode) -> Clip:
+    """Compute the tensors of a clip's only window.
+
+    Args:
+        decoded: The window's frames and sound.
+        report: What is known about the file.
+        crop: How frames are cropped.
+    """
+    window = make_window(decoded, crop)
+    heard = decoded.sound is not None and not decoded.sound.silent
+    waveform = decoded.sound.waveform if decoded.sound and heard else np.zeros(WINDOW_SAMPLES, np.float32)
+    return Clip(**vars(window), waveform=waveform, report=report)
+
+
+def make_window(decoded: DecodedWindow, crop: CropMode) -> Window:
+    """Compute the tensors of a window: crop and resize its frames, take the log-mel spectrogram of its sound.
+
+    Args:
+        decoded: The window's frames and sound. Silence counts as missing audio.
+        crop: How frames are cropped.
+    """
+    sound, missing = decoded.sound, decoded.missing
+    with stage("crop"):
+        pixels, face = crop_frames(decoded.frames, crop) if decoded.frames else (None, None)
+    if sound is not None and sound.silent:
+        missing = missing | {"audio": "The audio track is silent."}
+    with stage("mel"):
+        spectrogram = None if sound is None or sound.silent else log_mel(sound.waveform)
+    return Window(
+        frames=FRAMES.zeros()[0] if pixels is None else pixels,
+        log_mel=LOG_MEL.zeros()[0] if spectrogram is None else spectrogram,
+        present=np.array([pixels is not None, spectrogram is not None]),
+        start=decoded.start,
+        length=decoded.length,
+        face=face,
+        quality=measure_quality(pixels, face, sound, decoded.length),
+        missing=missing,
+    )
+
+
+def _decode_window(source: bytes | Path, limits: MediaLimits) -> tuple[DecodedWindow, ClipReport]:
     budget = DecodeBudget(limits)
     with open_media(source, budget.limits) as media:
-        start, length = central_window(media)
+        start, length = _central_window(media)
         missing, inaudible = dict(media.missing), dict[str, str]()
-        pictures, sound = both(
+        frames, sound = both(
             lambda: _read_video(media.video, sample_times(start, length), budget, missing),
             lambda: read_audio(media.audio, start, length, budget, inaudible),
         )
         missing |= inaudible
-        if not pictures and sound is None:
+        if not frames and sound is None:
             raise DamagedMediaError(f"Nothing in the file could be decoded: {' '.join(missing.values())}")
-        return DecodedWindow(
-            pictures,
-            None if sound is None else sound.window(0, length),
-            start,
-            length,
-            media.container,
-            media.end - media.start,
-            describe_video(media.video, pictures[0]) if media.video and pictures else None,
-            describe_audio(media.audio) if media.audio and sound else None,
-            missing,
+        report = ClipReport(
+            container=media.container,
+            duration=media.end - media.start,
+            video=describe_video(media.video, frames[0]) if media.video and frames else None,
+            audio=describe_audio(media.audio) if media.audio and sound else None,
         )
+        window = None if sound is None else sound.window(0, length)
+        return DecodedWindow(frames, window, start, length, missing), report
 
 
-def make_clip(
-    window: Window,
-    sound: Sound | None,
-    *,
-    container: str,
-    duration: float,
-    video: VideoTrack | None,
-    audio: AudioTrack | None,
-) -> Clip:
-    """A clip of one window.
-
-    Args:
-        window: The window.
-        sound: Its sound.
-        container: FFmpeg's name of the container.
-        duration: Length of the clip, in seconds.
-        video: The video track, if any.
-        audio: The audio track, if any.
-    """
-    return Clip(
-        frames=window.frames,
-        log_mel=window.log_mel,
-        present=window.present,
-        waveform=np.zeros(WINDOW_SAMPLES, np.float32) if sound is None or sound.silent else sound.waveform,
-        report=ClipReport(
-            container=container,
-            duration=duration,
-            window_start=window.start,
-            window_length=window.length,
-            video=video,
-            audio=audio,
-            face=window.face,
-            quality=window.quality,
-            missing=window.missing,
-        ),
-    )
-
-
-def _read_video(
-    track: Track | None, times: list[float], budget: DecodeBudget, missing: dict[str, str]
-) -> list[Picture]:
-    """The frames on display at given times, or none, with the reason added to `missing`."""
+def _read_video(track: Track | None, times: list[float], budget: DecodeBudget, missing: dict[str, str]) -> list[Frame]:
+    """The frames on display at given times; empty, with the reason added to `missing`, if there are none."""
     if track is None:
         return []
-    pictures = list(read_pictures(track, times, budget))
-    if not pictures:
+    frames = list(read_frames(track, times, budget))
+    if not frames:
         missing["video"] = f"The video track ({track.codec}) could not be decoded."
-    return pictures
+    return frames
 
 
 def read_audio(
     track: Track | None, start: float, length: float, budget: DecodeBudget, missing: dict[str, str]
 ) -> Sound | None:
-    """The sound of a part of a clip, or None, with the reason added to `missing`."""
+    """The sound of a part of a clip; None, with the reason added to `missing`, if there is none."""
     if track is None:
         return None
     sound = read_sound(track, start, length, budget)
@@ -215,8 +218,8 @@ def read_audio(
     return sound
 
 
-def central_window(media: Media) -> tuple[float, float]:
-    """Start and length of the window, in seconds of presentation time."""
+def _central_window(media: Media) -> tuple[float, float]:
+    """Start of the window in presentation time, and its length, both in seconds."""
     shared_start = media.shared_start
     shared_end = min(track.end for track in media.tracks)
     if shared_end - shared_start < WINDOW_SECONDS:

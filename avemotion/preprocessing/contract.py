@@ -1,7 +1,7 @@
-"""The tensor contract: the only place that states labels, sizes, tensor names, dtypes and shapes.
+"""The tensor contract: labels, sizes, tensor names, dtypes and shapes, stated once.
 
-A checkpoint, an ONNX file and a running server each carry `parameters()`; `check_parameters` compares what
-they carry with what this code computes, so that a model is never fed tensors it was not trained on.
+Checkpoints, ONNX files and running servers carry `parameters()`. `check_parameters` compares these with this code, so
+that a model never gets tensors other than those it was trained on.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ LABELS: Final = ("neutral", "calm", "happy", "sad", "angry", "fearful", "disgust
 """Class names in the order of the logits: RAVDESS emotion codes 01 to 08."""
 
 WINDOW_SECONDS: Final = 3.0
-"""Length of the window that is read from the centre of a clip, in seconds."""
+"""Length of the window at the centre of a clip, in seconds."""
 
 FRAME_COUNT: Final = 8
-"""Video frames per window, taken at the midpoints of as many equal parts."""
+"""Video frames per window, one at the midpoint of each of as many equal parts."""
 
 FRAME_SIZE: Final = 112
 """Height and width of a frame, in pixels."""
@@ -49,10 +49,10 @@ MEL_FRAMES: Final = WINDOW_SAMPLES // HOP_LENGTH + 1
 """Columns of a centred log-mel spectrogram of the window."""
 
 DECIBEL_FLOOR: Final = 80.0
-"""Range of the log-mel below the clip's own maximum, in dB; [-floor, 0] is scaled to [-1, 1]."""
+"""Range of the log-mel spectrogram below the clip's own maximum, in dB; [-floor, 0] is scaled to [-1, 1]."""
 
 POWER_MINIMUM: Final = 1e-10
-"""Mel power below this counts as this, as in `librosa.power_to_db`."""
+"""Lower bound of the mel power, as in `librosa.power_to_db`."""
 
 IMAGENET_MEAN: Final = (0.485, 0.456, 0.406)
 """Mean of ImageNet's RGB values in [0, 1] (torchvision's constants); subtracted inside the graph."""
@@ -61,7 +61,7 @@ IMAGENET_STD: Final = (0.229, 0.224, 0.225)
 """Standard deviation of ImageNet's RGB values in [0, 1]; divided by inside the graph."""
 
 CropMode = Literal["face", "none"]
-"""`face`: a square around the face, or the centre square without one. `none`: the whole frame, resized."""
+"""`face`: a square around the face, or the centre square if no face is found. `none`: the whole frame, resized."""
 
 CROP_MODES: Final[tuple[CropMode, ...]] = get_args(CropMode)
 
@@ -91,13 +91,13 @@ class TensorSpec:
 
 
 FRAMES: Final = TensorSpec("frames", "uint8", (FRAME_COUNT, FRAME_SIZE, FRAME_SIZE, 3))
-"""RGB frames, channels last; zeros where there is no video."""
+"""RGB frames, channels last; zeros without video."""
 
 LOG_MEL: Final = TensorSpec("log_mel", "float32", (MEL_BINS, MEL_FRAMES))
-"""Log-mel spectrogram scaled to [-1, 1]; zeros where there is no audio."""
+"""Log-mel spectrogram scaled to [-1, 1]; zeros without audio."""
 
 PRESENT: Final = TensorSpec("present", "bool", (2,))
-"""Is there video, is there audio: `MODALITIES` in order. The network replaces what is missing."""
+"""Whether there is video, whether there is audio, in the order of `MODALITIES`. The network replaces a missing one."""
 
 PROBABILITIES: Final = TensorSpec("probabilities", "float32", (len(LABELS),))
 """Temperature-calibrated softmax."""
@@ -106,13 +106,13 @@ LOGITS: Final = TensorSpec("logits", "float32", (len(LABELS),))
 """Scores before calibration."""
 
 VIDEO_PROBABILITIES: Final = TensorSpec("video_probabilities", "float32", (len(LABELS),))
-"""What the video branch's own classifier says."""
+"""Output of the video branch's own classifier."""
 
 AUDIO_PROBABILITIES: Final = TensorSpec("audio_probabilities", "float32", (len(LABELS),))
-"""What the audio branch's own classifier says."""
+"""Output of the audio branch's own classifier."""
 
 FRAME_ATTENTION: Final = TensorSpec("frame_attention", "float32", (FRAME_COUNT,))
-"""How much each frame was attended to, summing to 1; uniform for fusions without attention."""
+"""Attention to each frame, summing to 1; uniform for fusions without attention."""
 
 INPUTS: Final = (FRAMES, LOG_MEL, PRESENT)
 OUTPUTS: Final = (PROBABILITIES, LOGITS, VIDEO_PROBABILITIES, AUDIO_PROBABILITIES, FRAME_ATTENTION)
@@ -120,7 +120,7 @@ MODALITIES: Final = ("video", "audio")
 
 
 def parameters() -> dict[str, Any]:
-    """Everything that a model and its tensors must agree on, as JSON-ready values."""
+    """All values of the contract, ready for JSON."""
     return {
         "contract_version": CONTRACT_VERSION,
         "labels": list(LABELS),
@@ -136,14 +136,14 @@ def parameters() -> dict[str, Any]:
 
 
 def check_parameters(found: Mapping[str, Any], *, source: str) -> None:
-    """Compare the contract that a model carries with this code's.
+    """Compare a model's contract with this code's.
 
     Args:
-        found: What the model carries, as written by `parameters()`.
-        source: What carries it, for the message.
+        found: The model's contract, as written by `parameters()`.
+        source: Name of the model or file, for the message.
 
     Raises:
-        ContractMismatchError: One sentence that names every field that differs.
+        ContractMismatchError: They differ; the message names every field that does.
     """
     expected = parameters()
     different = [

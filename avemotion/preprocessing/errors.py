@@ -1,7 +1,7 @@
-"""Every error that the product raises on purpose, in one hierarchy.
+"""The hierarchy of all errors that the product raises on purpose.
 
-Each class carries a `code` that machines can rely on; each message is one sentence for people that names
-what was wrong and the limit or format expected. The gateway maps codes to HTTP statuses in one handler.
+Each class has a stable `code` for programs. Each message is one sentence for people: what is wrong, the value, and the
+limit or the expected format. The gateway maps codes to HTTP statuses in one handler.
 """
 
 from __future__ import annotations
@@ -25,61 +25,61 @@ class EmotionError(Exception):
 
 
 class ContractMismatchError(EmotionError):
-    """A model was made for other tensors than this code computes."""
+    """A model was made for other tensors than those that this code computes."""
 
     code = "contract_mismatch"
 
 
 class ModelFileError(EmotionError):
-    """A checkpoint or an ONNX file is missing, damaged or not ours."""
+    """A checkpoint or an ONNX file is missing, damaged or not from this project."""
 
     code = "bad_model_file"
 
 
 class MediaError(EmotionError):
-    """A clip cannot be read. Its subclasses say why."""
+    """A clip cannot be read; subclasses give the reason."""
 
     code = "bad_media"
 
 
 class EmptyMediaError(MediaError):
-    """There are no bytes."""
+    """The file is empty."""
 
     code = "empty_media"
 
 
 class UnsupportedMediaError(MediaError):
-    """The container is not one that is read, or its content is not media at all."""
+    """The file is not a media file, or its container format is not supported."""
 
     code = "unsupported_media"
 
 
 class NoTracksError(MediaError):
-    """The container opened, but holds neither video nor audio that can be decoded."""
+    """The file has neither a video nor an audio track that can be decoded."""
 
     code = "no_tracks"
 
 
 class DamagedMediaError(MediaError):
-    """The container opened, but nothing in it could be decoded."""
+    """The file has tracks, but nothing in them could be decoded."""
 
     code = "damaged_media"
 
 
 class SampledFramesError(MediaError):
-    """The frames that were sampled by a client are not those that are expected."""
+    """The frames that a client has sampled are not as expected."""
 
     code = "bad_sampled_frames"
 
 
 class SampledAudioError(MediaError):
-    """The sound that was sampled by a client is not what is expected."""
+    """The sound that a client has sampled is not as expected."""
 
     code = "bad_sampled_audio"
 
 
 class ClipTooLongError(MediaError):
-    """The clip lasts longer than the limit."""
+    """The clip is longer than the limit."""
 
     code = "clip_too_long"
 
@@ -91,13 +91,13 @@ class TooManyPixelsError(MediaError):
 
 
 class TooManyFramesError(MediaError):
-    """More video frames would have to be decoded than the limit."""
+    """The window needs more video frames decoded than the limit."""
 
     code = "too_many_frames"
 
 
 class TooManySamplesError(MediaError):
-    """More audio samples would have to be decoded than the limit."""
+    """The window needs more audio samples decoded than the limit."""
 
     code = "too_many_audio_samples"
 

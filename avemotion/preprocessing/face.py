@@ -1,7 +1,8 @@
-"""Where the face is, once for a whole window.
+"""Face detection and crop, with one box for a whole window.
 
-OpenCV's Haar cascade costs milliseconds and no extra model; a median over a few frames makes it steady. One box
-for all frames keeps the head's own movement in the clip, which a box per frame would cancel.
+The detector is OpenCV's Haar cascade, which takes milliseconds and needs no further model; the median over a few frames
+makes the box steady. One box for all frames keeps the movement of the head in the clip, which a box per frame would
+cancel. docs/decisions/face-detector.md has the measurements.
 """
 
 from __future__ import annotations
@@ -17,32 +18,32 @@ import numpy as np
 from cv2.data import haarcascades
 
 from avemotion.preprocessing.contract import CropMode
-from avemotion.preprocessing.parallelism import for_each
-from avemotion.preprocessing.picture import Picture, Square, UInt8Array
+from avemotion.preprocessing.execution import for_each
+from avemotion.preprocessing.frame import Frame, Square, UInt8Array
 
 CROP_FACTOR: Final = 1.1
-"""Side of the crop over side of the detected box: room for an open mouth, and close to the faces of FER2013, on
-which video branches are pre-trained and which are cut out at about the detector's own box."""
+"""Side of the crop relative to the detected box: room for an open mouth, yet close to the images of FER2013, on which
+video branches are pre-trained and which are cropped at about the detector's own box."""
 
 _DETECTION_FRAMES: Final = (1, 4, 6)
 _DETECTION_SIDE: Final = 320
 _SMALLEST_FACE: Final = 0.1
-"""Smallest face looked for, as a fraction of the frame's shorter side."""
+"""Size of the smallest face to find, as a fraction of the frame's shorter side."""
 
 _SCALE: Final = 1.2
-"""Ratio of the sizes that the detector looks for one after the other."""
+"""Ratio between successive sizes of the detector's search."""
 
 _NEIGHBOURS: Final = 3
 _GROUPING: Final = 0.2
-"""How many candidates beside the first make a face, and how far apart they may lie: OpenCV's `GROUP_EPS`."""
+"""Number of further candidates that make a face, and how far apart they may lie (OpenCV's `GROUP_EPS`)."""
 
 _LADDER: Final = (0.32, 0.18)
-"""Sizes, as fractions of the shorter side, down to which is looked first: large faces are found in a fraction of the
-time that small ones take, and where there is one, no smaller one is asked for. No size is looked for twice."""
+"""Lower bounds of the first two searches, as fractions of the shorter side. Large faces are found in a fraction of the
+time that small ones take, and once a large face is found, smaller sizes are skipped. No size is searched twice."""
 
 _MARGIN: Final = _SCALE**2
-"""A face is trusted where the detector's neighbouring sizes were looked for, too: the answer is then that of a search
-for all sizes."""
+"""A face ends the search if the neighbouring sizes have been searched, too: the result then equals that of a search
+over all sizes."""
 
 
 @dataclass(frozen=True)
@@ -62,40 +63,40 @@ class FaceBox:
     height: float
 
 
-def cut_frames(pictures: Sequence[Picture], crop: CropMode) -> tuple[UInt8Array, FaceBox | None]:
-    """The frames of one window as the contract's tensor.
+def crop_frames(frames: Sequence[Frame], crop: CropMode) -> tuple[UInt8Array, FaceBox | None]:
+    """Crop and resize the frames of one window into the contract's tensor.
 
     Args:
-        pictures: The window's eight frames in order.
-        crop: `face` cuts a square around the face; `none` squeezes the whole frame.
+        frames: The window's eight frames in order.
+        crop: `face` crops a square around the face; `none` squeezes the whole frame.
 
     Returns:
-        uint8 [8, 112, 112, 3] RGB, and the face, None where none was found or looked for.
+        uint8 [8, 112, 112, 3] RGB, and the face; None if none was found or looked for.
     """
-    face = find_face(pictures) if crop == "face" else None
-    region = crop_square(face, pictures[0].width, pictures[0].height) if crop == "face" else None
-    return np.stack(for_each(lambda picture: picture.resized(region), pictures)), face
+    face = find_face(frames) if crop == "face" else None
+    region = crop_square(face, frames[0].width, frames[0].height) if crop == "face" else None
+    return np.stack(for_each(lambda frame: frame.resized(region), frames)), face
 
 
-def find_face(pictures: Sequence[Picture]) -> FaceBox | None:
-    """The largest face of a few frames of a window, as the median box.
+def find_face(frames: Sequence[Frame]) -> FaceBox | None:
+    """Find the largest face in a few frames of a window.
 
     Args:
-        pictures: The window's frames in order.
+        frames: The window's eight frames in order.
 
     Returns:
-        The box, or None where no frame looked at shows a face.
+        The median box; None if none of these frames shows a face.
     """
-    boxes = [box for box in for_each(_box, [pictures[index] for index in _DETECTION_FRAMES]) if box is not None]
+    boxes = [box for box in for_each(_box, [frames[index] for index in _DETECTION_FRAMES]) if box is not None]
     if not boxes:
         return None
     left, top, width, height = (float(value) for value in np.median(boxes, axis=0))
     return FaceBox(left, top, width, height)
 
 
-def _box(picture: Picture) -> tuple[float, float, float, float] | None:
-    """Left, top, width and height of the largest face as fractions of a picture, or None."""
-    grey = picture.grey(_DETECTION_SIDE)
+def _box(frame: Frame) -> tuple[float, float, float, float] | None:
+    """Left, top, width and height of the largest face as fractions of the frame, or None."""
+    grey = frame.grey(_DETECTION_SIDE)
     box = largest_face(grey)
     if box is None:
         return None
@@ -104,7 +105,7 @@ def _box(picture: Picture) -> tuple[float, float, float, float] | None:
 
 
 def largest_face(grey: np.ndarray) -> tuple[int, int, int, int] | None:
-    """The largest face of a grey picture.
+    """Find the largest face in a grey image.
 
     Args:
         grey: uint8 [height, width].
@@ -128,7 +129,7 @@ def largest_face(grey: np.ndarray) -> tuple[int, int, int, int] | None:
 
 
 def _candidates(grey: np.ndarray, smallest: int, larger: int | None) -> Sequence[Sequence[int]]:
-    """Each place, of sizes from the smallest to below the larger one, that looks like a face; a face has many."""
+    """All candidates of at least the smallest size and below the larger one; a face has many candidates."""
     largest = 0 if larger is None else larger - 1
     found: Sequence[Sequence[int]] = _cascade().classifier.detectMultiScale(
         grey, scaleFactor=_SCALE, minNeighbors=0, minSize=(smallest, smallest), maxSize=(largest, largest)
@@ -140,13 +141,13 @@ def _largest(candidates: Sequence[Sequence[int]]) -> tuple[int, int, int, int] |
     found, _ = cv2.groupRectangles(candidates, _NEIGHBOURS, _GROUPING)
     if len(found) == 0:
         return None
-    # Of equally large faces always the same one, in whatever order threads found them.
+    # A fixed choice among equally large faces: the order of candidates depends on threads.
     left, top, width, height = max(found, key=lambda box: (int(box[2]) * int(box[3]), -int(box[0]), -int(box[1])))
     return int(left), int(top), int(width), int(height)
 
 
 def crop_square(face: FaceBox | None, width: int, height: int) -> Square:
-    """The square that is cut out of every frame of a window.
+    """The square that is cropped from every frame of a window.
 
     Args:
         face: The face, or None for the centre of the frame.
@@ -154,7 +155,7 @@ def crop_square(face: FaceBox | None, width: int, height: int) -> Square:
         height: Height of the upright frames, in pixels.
 
     Returns:
-        A square inside the frame: around the face, widened by `CROP_FACTOR`, or as large as fits.
+        A square inside the frame: around the face, enlarged by `CROP_FACTOR`, or the largest one at the centre.
     """
     shorter = min(width, height)
     if face is None:
@@ -167,7 +168,7 @@ def crop_square(face: FaceBox | None, width: int, height: int) -> Square:
 
 
 class _Cascade(threading.local):
-    """OpenCV's detector, one for each thread: it keeps the picture that it looks at."""
+    """OpenCV's detector, one per thread, because it holds the image that it searches."""
 
     def __init__(self) -> None:
         self.classifier = cv2.CascadeClassifier(f"{haarcascades}haarcascade_frontalface_alt2.xml")

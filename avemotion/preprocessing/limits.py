@@ -1,7 +1,7 @@
-"""How much of a clip is decoded at most, so that a small file cannot cost a large amount of work.
+"""Limits of decoding, so that a small file cannot cause a large amount of work.
 
-Each limit counts what is demuxed or decoded, never what a header claims, and each has an error of its own that names
-the limit and what was measured.
+Limits apply to what is demuxed or decoded, not to what headers claim. Each has an error of its own, which names the
+limit and the value.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from avemotion.preprocessing.errors import (
 
 @dataclass(frozen=True)
 class MediaLimits:
-    """Limits of one clip. The defaults are generous to what cameras and browsers record.
+    """Limits of one clip. The defaults leave ample room for recordings of cameras and browsers.
 
     Attributes:
         duration: From the first to the last presentation time, in seconds.
         pixels: Width times height of one frame; the default is 4K.
-        frames: Video frames decoded for one answer, also those that are decoded only because others need them.
+        frames: Video frames decoded for one answer, including those that other frames refer to.
         audio_samples: Audio samples decoded for one answer, over all channels.
         tracks: Tracks of any kind.
-        expires: When the result is of no more use, on the clock of `time.monotonic`; None for never.
+        expires: Deadline on the clock of `time.monotonic`, after which decoding stops; None for no deadline.
     """
 
     duration: float = 600.0
@@ -40,19 +40,19 @@ class MediaLimits:
     expires: float | None = None
 
     def check_duration(self, seconds: float) -> None:
-        """Refuse a clip that is longer than the limit.
+        """Check the length of a clip.
 
         Raises:
-            ClipTooLongError: It is.
+            ClipTooLongError: The clip is longer than the limit.
         """
         if seconds > self.duration:
             raise ClipTooLongError(f"The clip is {seconds:.2f} s long; the limit is {self.duration:g} s.")
 
     def check_size(self, width: int, height: int) -> None:
-        """Refuse a frame that has more pixels than the limit.
+        """Check the size of a frame.
 
         Raises:
-            TooManyPixelsError: It has.
+            TooManyPixelsError: The frame has more pixels than the limit.
         """
         if width * height > self.pixels:
             raise TooManyPixelsError(
@@ -60,19 +60,19 @@ class MediaLimits:
             )
 
     def check_time(self) -> None:
-        """Give up once the result is of no more use.
+        """Check the deadline.
 
         Raises:
-            TimeoutError: It is not.
+            TimeoutError: The deadline has passed.
         """
         if self.expires is not None and time.monotonic() > self.expires:
             raise TimeoutError
 
     def check_tracks(self, tracks: int) -> None:
-        """Refuse a file that has more tracks than the limit.
+        """Check the number of tracks.
 
         Raises:
-            TooManyTracksError: It has.
+            TooManyTracksError: The file has more tracks than the limit.
         """
         if tracks > self.tracks:
             raise TooManyTracksError(f"The file has {tracks:,} tracks; the limit is {self.tracks:,}.")
@@ -80,10 +80,10 @@ class MediaLimits:
 
 @dataclass
 class DecodeBudget:
-    """What has been decoded of one clip so far; several threads may add to it.
+    """Counts what has been decoded of one clip; thread-safe.
 
     Attributes:
-        limits: What may be decoded.
+        limits: The limits.
         frames: Video frames so far.
         audio_samples: Audio samples so far, over all channels.
     """
@@ -97,9 +97,9 @@ class DecodeBudget:
         """Count one decoded video frame.
 
         Raises:
-            TooManyPixelsError: It is larger than the limit.
-            TooManyFramesError: It is one more than the limit.
-            TimeoutError: The result is of no more use.
+            TooManyPixelsError: The frame is larger than the limit.
+            TooManyFramesError: The limit of frames is exceeded.
+            TimeoutError: The deadline has passed.
         """
         self.limits.check_time()
         self.limits.check_size(width, height)
@@ -107,22 +107,21 @@ class DecodeBudget:
             self.frames += 1
         if self.frames > self.limits.frames:
             raise TooManyFramesError(
-                f"{self.frames:,} video frames had to be decoded, and more are left; the limit is "
-                f"{self.limits.frames:,}."
+                f"Decoding has reached {self.frames:,} video frames; the limit is {self.limits.frames:,}."
             )
 
     def add_samples(self, samples: int) -> None:
         """Count decoded audio samples, over all channels.
 
         Raises:
-            TooManySamplesError: There are more than the limit.
-            TimeoutError: The result is of no more use.
+            TooManySamplesError: The limit of samples is exceeded.
+            TimeoutError: The deadline has passed.
         """
         self.limits.check_time()
         with self._lock:
             self.audio_samples += samples
         if self.audio_samples > self.limits.audio_samples:
             raise TooManySamplesError(
-                f"{self.audio_samples:,} audio samples had to be decoded, over all channels; the limit is "
+                f"Decoding has reached {self.audio_samples:,} audio samples, over all channels; the limit is "
                 f"{self.limits.audio_samples:,}."
             )

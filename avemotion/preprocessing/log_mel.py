@@ -1,7 +1,7 @@
 """Log-mel spectrogram in numpy, equal to librosa's.
 
-librosa is the oracle in the tests and not a dependency here: its first call costs seconds and its import
-hundreds of megabytes, which every decode worker of the gateway would pay.
+librosa is the oracle in the tests but not a dependency: its first call takes seconds and its import hundreds of
+megabytes, in every decode worker of the gateway.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def log_mel(waveform: npt.NDArray[np.floating]) -> FloatArray:
         ValueError: The waveform is not one window long.
     """
     if waveform.shape != (WINDOW_SAMPLES,):
-        raise ValueError(f"waveform has shape {waveform.shape}, the contract wants ({WINDOW_SAMPLES},)")
+        raise ValueError(f"waveform has shape {waveform.shape}, expected ({WINDOW_SAMPLES},)")
     decibels = _power_to_decibels(_mel_power(waveform))
     return (decibels / (DECIBEL_FLOOR / 2) + 1).astype(LOG_MEL.dtype)
 
@@ -52,8 +52,8 @@ def _mel_power(waveform: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
     frames = np.lib.stride_tricks.sliding_window_view(padded, FFT_SIZE)[::HOP_LENGTH]
     spectrum = np.fft.rfft(frames * _hann_window())
     power = (spectrum.real**2 + spectrum.imag**2).T
-    # Filter by filter over its few bins: one product with the whole, nearly empty matrix wakes the threads of the
-    # linear algebra library, which burn more time than they save.
+    # Filter by filter over its few bins: a product with the whole, nearly empty matrix would start the threads of the
+    # linear algebra library, which take more time than they save.
     return np.stack([weights @ power[bins] for bins, weights in _mel_bands()])
 
 
@@ -71,7 +71,7 @@ def _hann_window() -> npt.NDArray[np.float64]:
 
 @cache
 def _mel_bands() -> list[tuple[slice, npt.NDArray[np.float64]]]:
-    """For each filter the bins where it is not zero, and its weights there."""
+    """For each filter, its non-zero bins and its weights in them."""
     bands = []
     for weights in mel_filters():
         bins = np.flatnonzero(weights)
@@ -97,7 +97,7 @@ def mel_filters() -> npt.NDArray[np.float64]:
     return filters
 
 
-# Slaney's mel scale: linear below 1 kHz (15 mel there), logarithmic above with 27 steps per factor 6.4.
+# Slaney's mel scale: linear up to 1 kHz (15 mel), then logarithmic with 27 mel per factor 6.4.
 _LINEAR_HERTZ_PER_MEL = 200.0 / 3
 _BREAK_HERTZ = 1_000.0
 _BREAK_MEL = _BREAK_HERTZ / _LINEAR_HERTZ_PER_MEL

@@ -1,8 +1,8 @@
-"""From bytes to the packets of a video and an audio track, without trusting headers.
+"""Demuxing, from a file's bytes to the packets of a video and an audio track.
 
-Browser recordings carry no duration, no cues and no frame count, so the span of each track is read from the
-timestamps of its packets: demuxing alone costs about a millisecond, and tells which packets the window needs
-before one of them is decoded. Nothing here ever seeks.
+Browser recordings carry no duration, no cues and no frame count. The span of each track is therefore computed from the
+timestamps of its packets. Demuxing takes about a millisecond and shows which packets the window needs, before any of
+them is decoded and without seeking.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ from avemotion.preprocessing.errors import DamagedMediaError, EmptyMediaError, N
 from avemotion.preprocessing.limits import MediaLimits
 
 DEMUXERS: Final = ("mov", "matroska", "avi", "wav", "flac")
-"""FFmpeg demuxers that may touch a clip; all others, playlists among them, are refused."""
+"""The allowlist of FFmpeg demuxers; all others, such as those of playlists, are rejected."""
 
 FORMATS: Final = "mp4, mov, webm, matroska, avi, wav or flac"
-"""The same for people."""
+"""The formats of `DEMUXERS`, for messages."""
 
 
 @dataclass(frozen=True)
@@ -57,13 +57,13 @@ class Track:
 
 @dataclass(frozen=True)
 class Media:
-    """What a file holds.
+    """The tracks of a file.
 
     Attributes:
         container: FFmpeg's name of the container, e.g. `matroska,webm`.
         video: The video track, if there is one that can be decoded.
         audio: The audio track, if there is one that can be decoded.
-        missing: For each of `video` and `audio` that is None, why, as a sentence.
+        missing: For each of `video` and `audio` that is None, the reason, as a sentence.
     """
 
     container: str
@@ -88,22 +88,22 @@ class Media:
 
     @property
     def shared_start(self) -> float:
-        """Presentation time from which on all tracks have begun, in seconds."""
+        """Presentation time at which all tracks have begun, in seconds."""
         return max(track.start for track in self.tracks)
 
 
 def packet_time(packet: Packet[Any]) -> float:
-    """Presentation time in seconds; decoding time where the container, like AVI, knows no other."""
+    """Presentation time in seconds; decoding time for containers that have no other, such as AVI."""
     return _seconds(packet.dts if packet.pts is None else packet.pts, packet.time_base)
 
 
 def packet_duration(packet: Packet[Any]) -> float:
-    """Duration in seconds; 0 where the container does not say."""
+    """Duration in seconds; 0 if the container does not state it."""
     return _seconds(packet.duration, packet.time_base)
 
 
 def _seconds(ticks: int | None, time_base: Fraction) -> float:
-    """Ticks of a clock in seconds; what `float(ticks * time_base)` gives, which takes three times as long."""
+    """Ticks of a clock in seconds. `float(ticks * time_base)` is the same and takes three times as long."""
     return (ticks or 0) * time_base.numerator / time_base.denominator
 
 
@@ -111,22 +111,22 @@ def _seconds(ticks: int | None, time_base: Fraction) -> float:
 def open_media(source: bytes | Path, limits: MediaLimits) -> Iterator[Media]:
     """Demux a clip; its tracks can be decoded while the context is open.
 
-    The format is decided by content alone: FFmpeg sees neither a file name nor a way to open another file.
+    The format is recognised by content alone: FFmpeg gets no file name and cannot open other files.
 
     Args:
         source: The file's bytes or its path.
-        limits: How much of it is read.
+        limits: Limits of its tracks and its duration.
 
     Yields:
         The tracks that can be decoded, at least one.
 
     Raises:
-        EmptyMediaError: There are no bytes.
-        UnsupportedMediaError: The content is none of `FORMATS`.
-        DamagedMediaError: The content starts like one of `FORMATS` but cannot be opened.
-        NoTracksError: There is no track that can be decoded.
-        TooManyTracksError: There are more tracks than the limit.
-        ClipTooLongError: The packets last longer than the limit.
+        EmptyMediaError: The file is empty.
+        UnsupportedMediaError: The format is not one of `FORMATS`.
+        DamagedMediaError: The file starts like one of `FORMATS` but cannot be opened.
+        NoTracksError: The file has no track that can be decoded.
+        TooManyTracksError: The file has more tracks than the limit.
+        ClipTooLongError: The clip is longer than the limit.
     """
     data = source.read_bytes() if isinstance(source, Path) else source
     if not data:
@@ -147,7 +147,7 @@ def open_media(source: bytes | Path, limits: MediaLimits) -> Iterator[Media]:
 
 
 def _looks_supported(data: bytes) -> bool:
-    """Whether the first bytes are a signature of one of `FORMATS`."""
+    """Whether the first bytes are the signature of one of `FORMATS`."""
     head = data[:12]
     return (
         head[4:8] in {b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip"}
@@ -171,7 +171,7 @@ def _demux(container: InputContainer) -> Media:
             if packet.size and (packet.pts is not None or packet.dts is not None):
                 packets[packet.stream.index].append(packet)
     except FFmpegError:
-        pass  # A file cut off in the middle: what came before the cut is still good.
+        pass  # The file is cut off: the packets before the cut are valid.
     tracks: dict[str, Track] = {}
     for kind, stream in chosen.items():
         if packets[stream.index]:
@@ -184,7 +184,7 @@ def _demux(container: InputContainer) -> Media:
 
 
 def _choose_stream(container: InputContainer, kind: str) -> tuple[Any, str]:
-    """The first stream of a kind that can be decoded and is no cover picture, or why there is none."""
+    """The first stream of a kind that can be decoded and is not a cover image, or the reason why there is none."""
     candidates = [
         stream
         for stream in container.streams

@@ -1,7 +1,7 @@
-"""What a model says of itself beside its graph: in an ONNX file's metadata, and in the parameters of `config.pbtxt`.
+"""Metadata of a model: contract, crop mode and metrics, in its ONNX file and in the parameters of `config.pbtxt`.
 
-Triton does not show an ONNX file's metadata to its clients, and has one configuration for all versions of a model.
-So its parameters repeat what clients must know, and name the version where versions differ: the metrics.
+Triton does not expose an ONNX file's metadata to its clients, so the parameters of its configuration repeat what
+clients need. One configuration covers all versions of a model; the key of the metrics therefore names the version.
 """
 
 from __future__ import annotations
@@ -20,44 +20,44 @@ CROP_KEY: Final = "crop"
 """Key of the crop mode, in both places."""
 
 METRICS_KEY: Final = "metrics"
-"""Key of what the model was measured to be, as JSON, in an ONNX file; a model may do without."""
+"""Key of the metrics, as JSON, in an ONNX file; optional."""
 
 
 def metrics_key(version: str) -> str:
-    """Key of the same in a Triton configuration, for one version."""
+    """Key of the metrics of one version in a Triton configuration."""
     return f"{METRICS_KEY}_{version}"
 
 
 def checked_crop(metadata: Mapping[str, str], *, source: str) -> CropMode:
-    """How a model wants clips to be cropped, once its tensors are known to be those of this code.
+    """Check a model's contract and return its crop mode.
 
     Args:
         metadata: The ONNX metadata or the parameters of Triton's configuration.
-        source: What they belong to, for the error.
+        source: Name of the model or file, for the message.
 
     Raises:
-        ContractMismatchError: It was made for other tensors, or does not say for which.
+        ContractMismatchError: The model was made for other tensors or another crop mode, or has no contract.
     """
     found = _json_object(metadata, CONTRACT_KEY)
     if found is None:
-        raise ContractMismatchError(f"{source} does not say which tensors it was made for; export it again.")
+        raise ContractMismatchError(f"{source} carries no tensor contract; export it again.")
     check_parameters(found, source=source)
     crop = metadata.get(CROP_KEY, "")
     for mode in CROP_MODES:
         if crop == mode:
             return mode
-    raise ContractMismatchError(f"{source} wants the crop mode '{crop}'; this code knows {', '.join(CROP_MODES)}.")
+    raise ContractMismatchError(f"{source} has the crop mode '{crop}'; expected {' or '.join(CROP_MODES)}.")
 
 
 def metrics_of(metadata: Mapping[str, str], version: str | None = None) -> dict[str, Any] | None:
-    """What a model was measured to be, in single figures: tables and curves stay in the ONNX file.
+    """The metrics of a model without its tables and curves.
 
     Args:
         metadata: The ONNX metadata or the parameters of Triton's configuration.
-        version: Whose; in an ONNX file there is but one.
+        version: The model's version in Triton's configuration; None for an ONNX file.
 
     Returns:
-        Figures by name, nested; None where it does not say.
+        Metrics by name, nested; None if the model has none.
     """
     key = metrics_key(version) if version is not None and metrics_key(version) in metadata else METRICS_KEY
     found = _json_object(metadata, key)
@@ -73,7 +73,7 @@ def _figures(metrics: dict[str, Any]) -> dict[str, Any]:
 
 
 def _json_object(metadata: Mapping[str, str], key: str) -> dict[str, Any] | None:
-    """The JSON object under a key, None where there is none that can be read."""
+    """The JSON object under a key; None if there is none or it is not valid."""
     try:
         found = json.loads(metadata.get(key, ""))
     except ValueError:

@@ -1,40 +1,48 @@
-"""Frames and sound that a client has sampled itself become the same tensors as those of a whole clip.
+"""Frames and sound that a client has sampled itself become the same tensors as a whole clip.
 
-A browser can draw eight frames and record three seconds of sound without a codec: a tenth of the bytes, and nothing
-left to demux. What follows, face, crop, resizing and log-mel, is the path of `read_clip`.
+A browser can draw eight frames and record three seconds of sound without a codec, in a tenth of the bytes of a
+recording. Only the decoding differs from `read_clip`: frames are JPEG files, sound is a WAV file.
 """
 
 from __future__ import annotations
 
 import io
+import struct
 import wave
 from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
+from av.codec import CodecContext
+from av.error import FFmpegError
+from av.packet import Packet
 
 from avemotion.preprocessing.audio import Sound
-from avemotion.preprocessing.clip import Clip, make_clip
+from avemotion.preprocessing.clip import Clip, DecodedWindow, make_clip
 from avemotion.preprocessing.contract import FRAME_COUNT, SAMPLE_RATE, WINDOW_SAMPLES, WINDOW_SECONDS, CropMode
 from avemotion.preprocessing.errors import SampledAudioError, SampledFramesError
-from avemotion.preprocessing.jpeg import decode_jpeg
+from avemotion.preprocessing.execution import for_each
+from avemotion.preprocessing.frame import Frame
 from avemotion.preprocessing.limits import DecodeBudget, MediaLimits
-from avemotion.preprocessing.parallelism import for_each
-from avemotion.preprocessing.picture import Picture
-from avemotion.preprocessing.report import AudioTrack, VideoTrack
-from avemotion.preprocessing.window import make_window
+from avemotion.preprocessing.report import AudioTrack, ClipReport, VideoTrack
 
 FRAME_BYTES: Final = 2 * 2**20
-"""Largest JPEG file that is read, in bytes."""
+"""Size limit of a JPEG file, in bytes."""
 
 _LATE_SAMPLES: Final = SAMPLE_RATE // 10
-"""Sound may be longer than the window by a tenth of a second, which is cut off: recorders stop late."""
+"""Sound may exceed the window by a tenth of a second, which is cut off: recorders stop late."""
 
 _LARGEST_WAV: Final = 2 * (WINDOW_SAMPLES + _LATE_SAMPLES) + 64 * 1024
-"""Largest WAV file that is read, in bytes: the samples and 64 KiB for whatever stands in the header."""
+"""Size limit of a WAV file, in bytes: the samples and 64 KiB for other chunks."""
 
 _NO_SOUND: Final = "No sound was sent."
 _NO_FRAMES: Final = "No frames were sent."
+
+_JPEG_START: Final = b"\xff\xd8\xff"
+_JPEG_END: Final = b"\xff\xd9"
+_FRAME_HEADERS: Final = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+"""Markers that start a frame header (ITU-T T.81, table B.1)."""
+_WITHOUT_LENGTH: Final = frozenset(range(0xD0, 0xD9)) | {0x01, 0xFF}
 
 
 def read_sampled(
@@ -45,62 +53,105 @@ def read_sampled(
     Args:
         frames: Eight JPEG files of one size, in order, from the midpoints of the window's eight equal parts; or none.
         audio: A WAV file, 16 kHz mono PCM of 16 bits, of at most three seconds, from the window's start on; shorter
-            sound is padded with silence at its end. None where there is no sound.
-        crop: `face` cuts a square around the face; `none` squeezes the whole frame.
-        limits: How large a frame may be; the defaults of `MediaLimits` where None.
+            sound is padded with silence at its end. None without sound.
+        crop: `face` crops a square around the face; `none` squeezes the whole frame.
+        limits: Limits of a frame's size; the defaults of `MediaLimits` if None.
 
     Returns:
-        The tensors and the report. A modality that is missing is zeros, and the report says why.
+        The tensors and the report. The tensor of a missing modality is zeros, and `missing` gives the reason.
 
     Raises:
-        SampledFramesError: There are neither frames nor sound, or not eight frames, or one is no JPEG, or too many
-            bytes, or damaged, or of another size than the first.
-        SampledAudioError: The sound is no such WAV file.
+        SampledFramesError: There are neither frames nor sound, or not eight frames, or a file is not a valid JPEG file,
+            is too large or damaged, or its frame differs in size from the first one.
+        SampledAudioError: The sound is not such a WAV file.
         TooManyPixelsError: A frame has more pixels than the limit.
     """
     if not frames and audio is None:
         raise SampledFramesError(f"There are neither frames nor audio; send {FRAME_COUNT} JPEG frames, audio, or both.")
     if frames and len(frames) != FRAME_COUNT:
         raise SampledFramesError(f"There are {len(frames)} frames; expected {FRAME_COUNT}, or none.")
-    budget = DecodeBudget(limits or MediaLimits())
-    pictures = _decode_frames(frames, budget)
+    decoded = _decode_frames(frames, DecodeBudget(limits or MediaLimits()))
     sound = None if audio is None else _decode_wav(audio)
     missing = {} if frames else {"video": _NO_FRAMES}
     if sound is None:
         missing["audio"] = _NO_SOUND
     length = WINDOW_SECONDS if sound is None or frames else sound.covered
-    window = make_window(pictures, sound, start=0.0, length=length, crop=crop, missing=missing)
-    return make_clip(
-        window,
-        sound,
+    report = ClipReport(
         container="sampled",
         duration=length,
-        video=VideoTrack("mjpeg", pictures[0].width, pictures[0].height, None, 90 * pictures[0].quarter_turns)
-        if pictures
+        video=VideoTrack("mjpeg", decoded[0].width, decoded[0].height, None, 90 * decoded[0].quarter_turns)
+        if decoded
         else None,
         audio=None if sound is None else AudioTrack("pcm_s16le", SAMPLE_RATE, 1),
     )
+    return make_clip(DecodedWindow(decoded, sound, 0.0, length, missing), report, crop)
 
 
-def _decode_frames(frames: Sequence[bytes], budget: DecodeBudget) -> list[Picture]:
-    def decode(numbered: tuple[int, bytes]) -> Picture:
+def _decode_frames(files: Sequence[bytes], budget: DecodeBudget) -> list[Frame]:
+    def decode(numbered: tuple[int, bytes]) -> Frame:
         number, data = numbered
         if len(data) > FRAME_BYTES:
             raise SampledFramesError(f"Frame {number} has {len(data):,} bytes; the limit is {FRAME_BYTES:,}.")
         try:
-            return decode_jpeg(data, budget)
+            return _decode_jpeg(data, budget)
         except ValueError as error:
             raise SampledFramesError(f"Frame {number} {error}; expected JPEG.") from error
 
-    pictures = for_each(decode, enumerate(frames, 1))
-    for number, picture in enumerate(pictures, 1):
-        first = pictures[0]
-        if (picture.width, picture.height) != (first.width, first.height):
+    frames = for_each(decode, enumerate(files, 1))
+    for number, frame in enumerate(frames, 1):
+        first = frames[0]
+        if (frame.width, frame.height) != (first.width, first.height):
             raise SampledFramesError(
-                f"Frame {number} is {picture.width} × {picture.height} pixels and the first one {first.width} × "
+                f"Frame {number} is {frame.width} × {frame.height} pixels and the first one {first.width} × "
                 f"{first.height}; expected one size."
             )
-    return pictures
+    return frames
+
+
+def _decode_jpeg(data: bytes, budget: DecodeBudget) -> Frame:
+    """Decode one JPEG file, by the library that decodes the frames of a clip.
+
+    The size is read from the frame header and checked before anything is decoded: a few hundred bytes can ask for
+    gigabytes.
+
+    Raises:
+        ValueError: The file is not a valid JPEG file; the message continues "Frame 1 ".
+        TooManyPixelsError: The frame has more pixels than the limit.
+    """
+    if not data.startswith(_JPEG_START):
+        raise ValueError("is not a JPEG file")
+    size = _jpeg_size(data)
+    if size is None or not data.rstrip(b"\0").endswith(_JPEG_END):
+        raise ValueError("is a JPEG file that is damaged or cut off")
+    budget.add_frame(*size)
+    context = CodecContext.create("mjpeg", "r")
+    context.thread_count = 1
+    # The decoder would obey a second frame header: it gets the same limit.
+    context.options = {"max_pixels": str(budget.limits.pixels), "err_detect": "explode"}
+    try:
+        frames = [*context.decode(Packet(data)), *context.decode(None)]
+    except FFmpegError as error:
+        raise ValueError("is a JPEG file that is damaged or cut off") from error
+    if len(frames) != 1 or frames[0].is_corrupt:
+        raise ValueError("is a JPEG file that is damaged or cut off")
+    return Frame.of(frames[0])
+
+
+def _jpeg_size(data: bytes) -> tuple[int, int] | None:
+    """Width and height by the first frame header; None without one."""
+    position = 2
+    while position + 9 <= len(data):
+        if data[position] != 0xFF:
+            return None
+        marker = data[position + 1]
+        if marker in _WITHOUT_LENGTH:
+            position += 1 if marker == 0xFF else 2
+            continue
+        if marker in _FRAME_HEADERS:
+            height, width = struct.unpack_from(">HH", data, position + 5)
+            return (width, height) if width and height else None
+        position += 2 + int(struct.unpack_from(">H", data, position + 2)[0])
+    return None
 
 
 def _decode_wav(data: bytes) -> Sound:
@@ -111,7 +162,7 @@ def _decode_wav(data: bytes) -> Sound:
         with wave.open(io.BytesIO(data)) as file:
             found = (file.getframerate(), file.getnchannels(), 8 * file.getsampwidth())
             stored = file.readframes(file.getnframes())
-    except (wave.Error, EOFError, RuntimeError) as error:  # the last for chunks that reach beyond the file
+    except (wave.Error, EOFError, RuntimeError) as error:  # the last one for chunks that extend beyond the file
         raise SampledAudioError(f"The audio cannot be read; {expected}.") from error
     if found != (SAMPLE_RATE, 1, 16):
         raise SampledAudioError(f"The audio has {found[0]} Hz, {found[1]} channels and {found[2]} bits; {expected}.")

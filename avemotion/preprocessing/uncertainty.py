@@ -1,7 +1,7 @@
-"""When an answer is too uncertain to be called one: the rule stands here and nowhere else.
+"""The rule by which an answer counts as uncertain.
 
-Probabilities are calibrated, so that a top probability below one half is the model's own estimate that the label is
-more likely wrong than right; and where another emotion comes close, which of the two is on top is a matter of chance.
+Probabilities are calibrated: a top probability below one half means that the label is more likely wrong than right. If
+the second probability is close to the first, chance decides which of the two comes first.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ LOWEST_PROBABILITY: Final = 0.5
 """An answer whose top probability is below this is uncertain."""
 
 SMALLEST_LEAD: Final = 0.1
-"""An answer whose top probability is less than this above the second is uncertain."""
+"""An answer whose top probability leads the second by less than this is uncertain."""
 
 RULE: Final = (
     f"Whether the top probability is below {100 * LOWEST_PROBABILITY:g} %, or less than {100 * SMALLEST_LEAD:g} "

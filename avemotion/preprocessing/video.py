@@ -1,8 +1,7 @@
-"""The frames a viewer would have seen at given times.
+"""Decoding of the frames on display at given times.
 
-Frames are chosen by presentation time, never by index: browser recordings have a variable frame rate, with gaps
-of up to 400 ms. Only packets from the last key frame before the window on are decoded, decoding stops with the
-last frame that is needed, and only frames that are used are converted.
+Frames are chosen by presentation time, not by index: browser recordings have a variable frame rate, with gaps of up to
+400 ms. Decoding starts at the last key frame before the window and stops after the last frame needed.
 """
 
 from __future__ import annotations
@@ -17,36 +16,39 @@ from av.packet import Packet
 from av.video.frame import VideoFrame
 
 from avemotion.preprocessing.contract import FRAME_COUNT
+from avemotion.preprocessing.execution import parallelism, usable_cores
+from avemotion.preprocessing.frame import Frame
 from avemotion.preprocessing.limits import DecodeBudget
 from avemotion.preprocessing.media import Track, packet_time
-from avemotion.preprocessing.parallelism import parallelism, usable_cores
-from avemotion.preprocessing.picture import Picture
 
 Result = TypeVar("Result")
 
 _FRAMES_PER_CORE: Final = 2
-"""Frames that are decoded at once for each core: some need no work, and others wait for those they refer to."""
+"""Frames decoded at once per core: some are skipped, and others wait for the frames that they refer to."""
 
 
-class DamagedBesideOthersError(Exception):
-    """A packet is damaged, which is noticed too late to lose no others with it where several are decoded at once."""
+class DamagedInParallelError(Exception):
+    """A packet is damaged. If several are decoded at once, that is noticed too late to save the frames beside it."""
 
 
-def on_one_core_where_damaged(read: Callable[[], Result]) -> Result:
-    """What a reader returns, which begins again on one core where it comes upon a damaged packet of video.
+def retry_on_one_core(read: Callable[[], Result]) -> Result:
+    """Call a reader, and call it again on one core if a video packet proves to be damaged.
 
     Args:
         read: Reads a clip from its beginning.
+
+    Returns:
+        The reader's result.
     """
     try:
         return read()
-    except DamagedBesideOthersError:
+    except DamagedInParallelError:
         with parallelism(1):
             return read()
 
 
 def sample_times(start: float, length: float) -> list[float]:
-    """Midpoints of the contract's number of equal parts of a window.
+    """Midpoints of the equal parts of a window, one per frame.
 
     Args:
         start: Start of the window, in seconds.
@@ -55,10 +57,10 @@ def sample_times(start: float, length: float) -> list[float]:
     return [start + (part + 0.5) * length / FRAME_COUNT for part in range(FRAME_COUNT)]
 
 
-def read_pictures(track: Track, times: Sequence[float], budget: DecodeBudget) -> Iterator[Picture]:
-    """The frames on display at given times: for each, the last one presented at or before it.
+def read_frames(track: Track, times: Sequence[float], budget: DecodeBudget) -> Iterator[Frame]:
+    """Decode the frames on display at given times: for each, the last frame presented at or before it.
 
-    A time before the first frame gives the first frame, a time after the last frame the last one.
+    A time before the first frame gives the first frame; a time after the last frame gives the last one.
 
     Args:
         track: The video track.
@@ -66,30 +68,30 @@ def read_pictures(track: Track, times: Sequence[float], budget: DecodeBudget) ->
         budget: Counts what is decoded.
 
     Yields:
-        As many pictures as times, each as soon as it is known, or none where nothing could be decoded.
+        One frame per time, each as soon as it is known; none if nothing could be decoded.
 
     Raises:
         TooManyPixelsError: A frame is larger than the limit.
-        TooManyFramesError: More frames than the limit would have to be decoded.
-        DamagedBesideOthersError: A packet is damaged, and several cores are used: see `on_one_core_where_damaged`.
+        TooManyFramesError: More frames have to be decoded than the limit.
+        DamagedInParallelError: A packet is damaged, and several cores are used; see `retry_on_one_core`.
     """
-    given = 0
+    yielded = 0
     shown: VideoFrame | None = None
     for frame in _decode(track, times):
         budget.add_frame(frame.width, frame.height)
-        while shown is not None and times[given] < frame.time:
-            yield Picture.of(shown)
-            given += 1
-            if given == len(times):
+        while shown is not None and times[yielded] < frame.time:
+            yield Frame.of(shown)
+            yielded += 1
+            if yielded == len(times):
                 return
         shown = frame
     if shown is not None:
-        for _ in times[given:]:
-            yield Picture.of(shown)
+        for _ in times[yielded:]:
+            yield Frame.of(shown)
 
 
 def frame_rate(track: Track) -> float | None:
-    """Mean frames per second by the packets' timestamps, which headers of recordings often misstate."""
+    """Mean frames per second by the packets' timestamps: headers of recordings are often wrong."""
     length = track.end - track.start
     return len(track.packets) / length if length > 0 else None
 
@@ -97,11 +99,11 @@ def frame_rate(track: Track) -> float | None:
 def _decode(track: Track, times: Sequence[float]) -> Iterator[VideoFrame]:
     """Decoded frames in order of presentation, from the key frame before the first time on.
 
-    Frames that are on display at none of the times are left out where no other frame refers to them.
+    Frames that are on display at none of the times are skipped if no other frame refers to them.
     """
     context = track.stream.codec_context
     alone = usable_cores() == 1
-    # PyAV's log must stay off, as it is by default: a thread that logs waits for Python, which waits for it at the end.
+    # PyAV's log must stay off (the default): a decoder thread that logs and Python would wait for each other.
     context.thread_count = 1 if alone else _FRAMES_PER_CORE * usable_cores()
     context.thread_type = "FRAME"
     packets = _from_key_frame(track.packets, times[0])
@@ -114,16 +116,16 @@ def _decode(track: Track, times: Sequence[float]) -> Iterator[VideoFrame]:
             frames = context.decode(packet)
         except FFmpegError as error:
             if alone:
-                continue  # A damaged packet costs its own frames, not the clip.
-            raise DamagedBesideOthersError from error
+                continue  # A damaged packet loses its own frames, not the clip.
+            raise DamagedInParallelError from error
         for frame in _with_time(frames, time_base):
             if frame.is_corrupt and not alone:
-                raise DamagedBesideOthersError
+                raise DamagedInParallelError
             yield frame
 
 
 def _on_display(packets: Sequence[Packet[Any]], times: Sequence[float]) -> set[int] | None:
-    """Indexes of the packets on display at given times; None where packets do not say when they are presented."""
+    """Indexes of the packets on display at given times; None if packets have no presentation times."""
     if any(packet.pts is None for packet in packets):
         return None
     presented = sorted((packet_time(packet), index) for index, packet in enumerate(packets))
@@ -139,7 +141,7 @@ def _from_key_frame(packets: Sequence[Packet[Any]], first_time: float) -> Sequen
 
 
 def _with_time(frames: Sequence[VideoFrame], time_base: Fraction) -> Iterator[VideoFrame]:
-    """Frames that have a time; those that come when the decoder is emptied know no time base of their own."""
+    """Frames that have a time; those of the flushed decoder lack a time base, which is added."""
     for frame in frames:
         if frame.pts is None:
             frame.pts = frame.dts

@@ -25,7 +25,7 @@ class EmotionAPI(litserve.LitAPI):
         self.session = onnxruntime.InferenceSession(os.environ["EMO_PEER_MODEL"], options)
 
     def decode_request(self, request) -> dict[str, np.ndarray]:  # type: ignore[no-untyped-def]  # noqa: ANN001
-        """From the upload to tensors; LitServe parses forms itself where the request is not annotated."""
+        """From the upload to tensors; LitServe parses forms itself if the request is not annotated."""
         return read_clip(request["file"].file.read())
 
     def batch(self, inputs: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:

@@ -1,8 +1,7 @@
-"""Clip to tensors as it is usually written: temporary file, OpenCV for the frames, FFmpeg and librosa for the sound.
+"""Clip to tensors in the usual way: a temporary file, OpenCV for the frames, FFmpeg and librosa for the sound.
 
-It is given what takes experience to find out (frames by order and not by OpenCV's counts, which are wrong for
-browser recordings; a face looked for in small pictures), so that its answers agree with this project's, and what is
-compared is the work and not its quality.
+So that its answers agree with this project's and only speed is compared, it takes frames by time instead of OpenCV's
+frame counts, which are wrong for browser recordings, and finds the face in reduced frames.
 """
 
 from __future__ import annotations
@@ -38,7 +37,7 @@ def read_clip(data: bytes) -> dict[str, np.ndarray]:
 
 
 def answer(probabilities: np.ndarray, model: str) -> dict[str, Any]:
-    """The JSON that every server answers, from probabilities [8]."""
+    """The JSON of an answer, from probabilities [8]."""
     percentages = [round(100 * float(value), 4) for value in probabilities]
     top = int(np.argmax(percentages))
     return {
@@ -52,38 +51,29 @@ def answer(probabilities: np.ndarray, model: str) -> dict[str, Any]:
 def _read_frames(path: Path) -> np.ndarray:
     """Eight frames around the middle, cut around the face, uint8 [8, 112, 112, 3]."""
     capture = cv2.VideoCapture(str(path))
-    pictures = []
-    times = []
-    while True:
-        good, picture = capture.read()
-        if not good:
-            break
-        pictures.append(picture)
+    frames, times = [], []
+    while (read := capture.read())[0]:
+        frames.append(read[1])
         times.append(capture.get(cv2.CAP_PROP_POS_MSEC) / 1000)
     capture.release()
     length = min(contract.WINDOW_SECONDS, times[-1] - times[0])
     start = (times[0] + times[-1] - length) / 2
     wanted = [start + (part + 0.5) * length / contract.FRAME_COUNT for part in range(contract.FRAME_COUNT)]
-    chosen = [pictures[max(0, int(np.searchsorted(times, time, "right")) - 1)] for time in wanted]
+    chosen = [frames[max(0, int(np.searchsorted(times, time, "right")) - 1)] for time in wanted]
     left, top, size = _face_square(chosen)
-    resized = [
-        cv2.resize(
-            picture[top : top + size, left : left + size],
-            (contract.FRAME_SIZE, contract.FRAME_SIZE),
-            interpolation=cv2.INTER_AREA,
-        )
-        for picture in chosen
-    ]
-    return np.stack([cv2.cvtColor(picture, cv2.COLOR_BGR2RGB) for picture in resized])
+    side = (contract.FRAME_SIZE, contract.FRAME_SIZE)
+    crops = [frame[top : top + size, left : left + size] for frame in chosen]
+    resized = [cv2.resize(crop, side, interpolation=cv2.INTER_AREA) for crop in crops]
+    return np.stack([cv2.cvtColor(crop, cv2.COLOR_BGR2RGB) for crop in resized])
 
 
-def _face_square(pictures: list[np.ndarray]) -> tuple[int, int, int]:
+def _face_square(frames: list[np.ndarray]) -> tuple[int, int, int]:
     """Left, top and size of a square around the face, or the centre square."""
-    height, width = pictures[0].shape[:2]
+    height, width = frames[0].shape[:2]
     scale = 320 / max(height, width)
     boxes = []
-    for picture in pictures[1::3]:
-        small = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    for frame in frames[1::3]:
+        small = cv2.resize(frame, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
         found = _CASCADE.detectMultiScale(cv2.cvtColor(small, cv2.COLOR_BGR2GRAY), 1.2, 3, minSize=(24, 24))
         if len(found):
             boxes.append(max(found, key=lambda box: box[2] * box[3]) / scale)
@@ -120,7 +110,7 @@ def _log_mel(waveform: np.ndarray) -> np.ndarray:
 
 
 def _warm_up() -> None:
-    """Let librosa import and compile what its first call would, which takes seconds."""
+    """Let librosa import and compile now, which takes seconds, instead of during the first request."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "noise.wav"
         soundfile.write(path, np.random.default_rng(0).normal(0, 0.1, 2 * contract.WINDOW_SAMPLES), 48_000)

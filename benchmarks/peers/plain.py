@@ -1,4 +1,4 @@
-"""The plain design: FastAPI, a temporary file, OpenCV, librosa and PyTorch, in one process.
+"""The plain design: FastAPI, a temporary file, OpenCV, librosa and PyTorch in one process.
 
 EMO_PEER_MODEL=checkpoints/best.pt python -m uvicorn benchmarks.peers.plain:app
 """

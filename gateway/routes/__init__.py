@@ -1,1 +1,1 @@
-"""The endpoints, a file for each subject."""
+"""The endpoints, one file for each subject."""

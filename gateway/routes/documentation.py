@@ -1,4 +1,4 @@
-"""What OpenAPI says of forms and errors; errors are made from their one table."""
+"""OpenAPI's description of forms and errors; errors are made from their one table."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from avemotion.api.errors import ErrorResponse
 from gateway.errors import POLICIES
-from gateway.uploads import FILE_FIELD
+from gateway.http.forms import FILE_FIELD
 
 _REQUEST_ID = "1f0c8a5e4b3d4f6c9a7b2d1e0f3c5a68"
 
@@ -56,7 +56,7 @@ def prediction_errors(*absent: str, sampled: bool) -> dict[int | str, dict[str, 
 
 
 def form_body(required: list[str], properties: Mapping[str, Any]) -> dict[str, Any]:
-    """OpenAPI's description of a multipart form, which FastAPI does not parse.
+    """OpenAPI's description of a multipart form, which the gateway parses itself.
 
     Args:
         required: Names of the fields that must be there.

@@ -1,4 +1,4 @@
-"""`POST /predict/timeline`: a longer clip in, a row for each of its windows out, at once or as they come."""
+"""`POST /predict/timeline`: a row for each window of a longer clip, all at once or as they are computed."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from fastapi.responses import StreamingResponse
 from pydantic import BaseModel
 
 from avemotion.api.errors import ErrorDetail
-from avemotion.api.timeline import EndLine, ErrorLine, RowLine, StartLine, TimelineResponse, TimelineRow
+from avemotion.api.timeline import EndLine, ErrorLine, RowLine, StartLine, TimelineHead, TimelineResponse, TimelineRow
 from avemotion.preprocessing.errors import EmotionError
-from gateway.intake import Admission, AdmissionDependency
+from gateway.http.context import ContextDependency, RequestContext
+from gateway.http.forms import read_clip
+from gateway.predict.timeline import LARGEST_STEP, SMALLEST_STEP, TimelinePredictor, decode_timeline
 from gateway.routes.documentation import CLIP_FORM, prediction_errors
-from gateway.timeline import LARGEST_STEP, SMALLEST_STEP, StartedTimeline, start_timeline
-from gateway.uploads import read_clip
 
 router = APIRouter(tags=["prediction"])
 
@@ -29,9 +29,8 @@ _STREAM_EXAMPLE: Final = (
 _ANSWER: Final[dict[int | str, dict[str, Any]]] = {
     200: {
         "description": (
-            f"All rows, or, where `Accept` prefers `{NDJSON}`, one JSON object a line as they are computed: `start` "
-            "with what holds for all rows, then a `row` for each window, then `end`, or `error` where it failed on "
-            "its way."
+            f"All rows. If `Accept` prefers `{NDJSON}`, one JSON object a line as they are computed: `start` with what "
+            "holds for all rows, then a `row` for each window, then `end`, or `error` if it failed on the way."
         ),
         "content": {NDJSON: {"schema": {"type": "string"}, "example": _STREAM_EXAMPLE}},
     }
@@ -45,7 +44,7 @@ _ANSWER: Final[dict[int | str, dict[str, Any]]] = {
     response_model=TimelineResponse,
 )
 async def timeline(
-    admission: AdmissionDependency,
+    context: ContextDependency,
     step: Annotated[
         float,
         Query(
@@ -62,33 +61,34 @@ async def timeline(
     Windows are three seconds long and overlap. The clip is decoded once, and the windows go to the model in batches.
     Each row is an estimate of an expression, not of what a person feels. Nothing of the clip is stored.
     """
-    intake = await admission.take_in(read_clip, admission.services.settings.timeline_deadline)
-    started = await admission.run(start_timeline(intake, admission.services, step))
+    accepted = await context.accept(read_clip, context.services.settings.timeline_deadline)
+    predictor = await context.run(decode_timeline(accepted, step))
+    head = await context.run(predictor.predict_first())
     if prefers_ndjson(accept):
-        return StreamingResponse(_lines(started, admission), media_type=NDJSON)
-    rows = await admission.run(_all_rows(started))
-    return TimelineResponse(**dict(started.head), rows=rows, timings_ms=started.timings())
+        return StreamingResponse(_lines(head, predictor, context), media_type=NDJSON)
+    rows = await context.run(_all_rows(predictor))
+    return TimelineResponse(**dict(head), rows=rows, timings_ms=predictor.timings())
 
 
-async def _all_rows(started: StartedTimeline) -> list[TimelineRow]:
-    return [row async for batch in started.batches() for row in batch]
+async def _all_rows(predictor: TimelinePredictor) -> list[TimelineRow]:
+    return [row async for batch in predictor.batches() for row in batch]
 
 
-async def _lines(started: StartedTimeline, admission: Admission) -> AsyncIterator[bytes]:
-    """The stream. Work for it ends where the client goes."""
-    yield _line(StartLine(**dict(started.head)))
-    batches = aiter(started.batches())
+async def _lines(head: TimelineHead, predictor: TimelinePredictor, context: RequestContext) -> AsyncIterator[bytes]:
+    """The stream. Its work ends when the client disconnects."""
+    yield _line(StartLine(**dict(head)))
+    batches = aiter(predictor.batches())
     count = 0
     try:
-        while batch := await admission.run(anext(batches, None)):
+        while batch := await context.run(anext(batches, None)):
             yield b"".join(_line(RowLine(**dict(row))) for row in batch)
             count += len(batch)
     except EmotionError as error:  # Too late for a status.
-        admission.request.state.error_code = error.code
-        detail = ErrorDetail(code=error.code, message=error.message, request_id=started.head.request_id)
+        context.request.state.error_code = error.code
+        detail = ErrorDetail(code=error.code, message=error.message, request_id=head.request_id)
         yield _line(ErrorLine(error=detail))
     else:
-        yield _line(EndLine(rows=count, timings_ms=started.timings()))
+        yield _line(EndLine(rows=count, timings_ms=predictor.timings()))
 
 
 def _line(body: BaseModel) -> bytes:
@@ -96,7 +96,7 @@ def _line(body: BaseModel) -> bytes:
 
 
 def prefers_ndjson(accept: str) -> bool:
-    """Whether a client would rather have lines than one JSON object (RFC 9110, section 12.5.1).
+    """Whether a client prefers lines to one JSON object (RFC 9110, section 12.5.1).
 
     Args:
         accept: The header `Accept`.

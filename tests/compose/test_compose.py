@@ -76,7 +76,7 @@ def test_pages_of_the_recorder_may_call_the_gateway_on_whatever_port_it_is() -> 
 def test_callers_from_outside_need_a_key() -> None:
     refused = compose(PUBLIC)
     assert refused.returncode != 0
-    assert "gateway.keys" in refused.stderr
+    assert "gateway.auth.keys" in refused.stderr
     services = services_of(PUBLIC)
     assert "ports" not in services["gateway"]
     assert services["gateway"]["environment"]["EMO_ALLOW_ANONYMOUS"] == "0"

@@ -11,20 +11,13 @@ from pathlib import Path
 import httpx
 import pytest
 
-from gateway.middleware import SECURITY_HEADERS
+from gateway.http.middleware import SECURITY_HEADERS
 from gateway.settings import Settings
 from tests.support.nginx import TEMPLATE, serving_recorder
-from tests.support.tools import tool
 from tests.support.triton import free_ports
 
 ROOT = Path(__file__).parents[2]
 DOCKERFILES = sorted(ROOT.glob("*/Dockerfile"))
-
-
-def test_hadolint_finds_nothing() -> None:
-    assert len(DOCKERFILES) == 5
-    done = subprocess.run([tool("hadolint"), *DOCKERFILES], capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stdout) == (0, "")
 
 
 @pytest.mark.parametrize("dockerfile", DOCKERFILES, ids=lambda path: path.parent.name)
@@ -51,10 +44,6 @@ def test_what_is_copied_is_there_and_in_the_build_context(dockerfile: Path) -> N
     assert copied
     assert [source for source in copied if not (ROOT / source).exists()] == []
     assert [source for source in copied if source.split("/")[0] not in allowed] == []
-
-
-def test_no_torch_in_what_the_gateway_installs() -> None:
-    assert "training" not in (ROOT / "gateway" / "Dockerfile").read_text()
 
 
 @pytest.mark.parametrize("variables", [{}, {"USE_GPU": "1"}, {"EMO_MOCK": "1"}], ids=str)

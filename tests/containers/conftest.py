@@ -24,8 +24,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The first test waits for all images, so the limit of every test is that of building them."""
     for item in items:
         if Path(__file__).parent in item.path.parents:
-            if item.path.stem != "test_small_proof":
-                item.add_marker(pytest.mark.containers)
             item.add_marker(pytest.mark.timeout(BUILDING_SECONDS))
 
 

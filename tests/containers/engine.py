@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -21,7 +20,7 @@ from pathlib import Path
 import pytest
 
 from tests.containers.memory import keep_in_memory, remove_with_mounts
-from tests.support.tools import tool
+from tests.support.tools import find, tool
 
 _STARTING_SECONDS = 60.0
 _ENDING_SECONDS = 60.0
@@ -96,7 +95,7 @@ def running_engine(gibibytes: int = SERVED_GIBIBYTES) -> Iterator[Engine]:
         gibibytes: Room that a private one needs.
     """
     tool("docker")
-    dockerd = shutil.which("dockerd", path=f"{os.environ['PATH']}{os.pathsep}/usr/sbin")
+    dockerd = find("dockerd")
     if "DOCKER_HOST" not in os.environ and sys.platform == "linux" and os.geteuid() == 0 and dockerd:
         with _private_engine(dockerd, gibibytes) as engine:
             yield engine

@@ -1,1 +1,1 @@
-"""Checkpoint to model repository."""
+"""Tests of the export."""

@@ -1,4 +1,4 @@
-"""One exported network, shared by the tests of this folder: exporting takes seconds."""
+"""One exported network for all tests of this folder: an export takes seconds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A quantisation that changes the model's mind is refused."""
+"""A quantisation that changes labels is rejected."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A running Triton takes a new version up, goes back, and forward again, without failing one request."""
+"""A running Triton server follows a promotion and a rollback without failing a request."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The exported file computes what the network computes, and says what it is."""
+"""The exported file computes the outputs of the network and carries its metadata."""
 
 from __future__ import annotations
 

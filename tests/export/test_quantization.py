@@ -1,4 +1,4 @@
-"""INT8 quantises the video branch, the fast way, and stays close to FP32."""
+"""INT8 quantises the video branch, in the fast form, and stays close to FP32."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Models arrive in the repository whole, as new versions, all of them or none."""
+"""Models are installed atomically as new versions, all of them or none."""
 
 from __future__ import annotations
 

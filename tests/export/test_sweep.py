@@ -1,4 +1,4 @@
-"""The sweep measures the real Triton as each setting configures it, and writes what it found."""
+"""The sweep measures a real Triton server with each setting and writes the results."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Configurations are rendered, committed ones and those of the overlays alike, and Triton's own parser reads them."""
+"""Rendered configurations equal the committed ones, and Triton's parser accepts them."""
 
 from __future__ import annotations
 

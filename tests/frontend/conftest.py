@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,28 +10,33 @@ from typing import Any
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
 
 from tests.frontend import drawn_face
 from tests.frontend.camera import make_fake_camera
 from tests.gateway.fake_llm import FakeLlm, fake_llm
 from tests.gateway.running import running_gateway, settings_for_tests, wait_ready
 from tests.stack.running import stack
+from tests.support.tools import tool
 from tests.support.triton import skip_without_triton
 
-CHROMIUM = shutil.which("chromium")
 CLOCK = Path(__file__).with_name("clock.js")
+PATIENCE_MILLISECONDS = 30_000
+"""How long the page may take to show what is expected of it: a busy machine takes its time, and nothing is measured."""
+UNHURRIED = {"EMO_REQUEST_DEADLINE": "60", "EMO_INFERENCE_TIMEOUT": "30", "EMO_DECODE_TIMEOUT": "30"}
+"""Settings of a stack whose deadlines a busy machine keeps, too."""
+
+expect.set_options(timeout=PATIENCE_MILLISECONDS)
 
 
 # Not for the session: Playwright keeps an event loop in this thread, which the other folders' tests cannot have.
 @pytest.fixture(scope="package")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    if CHROMIUM is None:
-        pytest.skip("chromium is not installed")
+    chromium = tool("chromium")
     camera = make_fake_camera(tmp_path_factory.mktemp("camera"))
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
-            executable_path=CHROMIUM, args=["--no-sandbox", "--mute-audio", *camera.arguments]
+            executable_path=chromium, args=["--no-sandbox", "--mute-audio", *camera.arguments]
         )
         yield browser
         browser.close()
@@ -61,7 +65,7 @@ class RealStack:
 @pytest.fixture(scope="package")
 def real() -> Iterator[RealStack]:
     skip_without_triton()
-    with fake_llm() as companion, stack(EMO_LLM_URL=companion.url) as running:
+    with fake_llm() as companion, stack(EMO_LLM_URL=companion.url, **UNHURRIED) as running:
         running.wait_for("Ready (emotion_int8)")
         yield RealStack(running.address, companion)
 
@@ -83,7 +87,7 @@ def opened(browser: Browser, address: str, *, allowed: bool = True, **options: A
             complaints.append(message.text)
 
     context = browser.new_context(**options)
-    context.set_default_timeout(20_000)
+    context.set_default_timeout(PATIENCE_MILLISECONDS)
     if allowed:
         context.grant_permissions(["camera", "microphone"])
     context.add_init_script(path=CLOCK)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import Any
 from tests.frontend.tools import ROOT, ToolMissingError, installed
 from tests.gateway.running import running_gateway, settings_for_tests, wait_ready
 from tests.support.nginx import serving_recorder
+from tests.support.tools import find, programs
 
 LOWEST_SCORE = 95
 LONGEST_LOAD_MILLISECONDS = 1000
@@ -32,9 +32,9 @@ FORMS = {
 
 def main() -> int:
     """Print the figures of each form; the exit code says whether all reach their limits."""
-    chromium = shutil.which("chromium")
+    chromium = find("chromium")
     if chromium is None:
-        print("Chromium is not installed.", file=sys.stderr)
+        print(programs()["chromium"].reason, file=sys.stderr)
         return 2
     try:
         lighthouse = installed("lighthouse", Path(__file__).with_name("lighthouse.json")) / "lighthouse/cli/index.js"

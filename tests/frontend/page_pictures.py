@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -14,10 +13,11 @@ from playwright.sync_api import Page, expect, sync_playwright
 from avemotion.preprocessing.contract import FRAME_COUNT
 from tests.frontend import drawn_face
 from tests.frontend.camera import make_fake_camera
-from tests.frontend.conftest import CLOCK
+from tests.frontend.conftest import CLOCK, PATIENCE_MILLISECONDS, UNHURRIED
 from tests.frontend.steps import choose, estimate, expect_state, press, record, turn_camera_on, wait_for
 from tests.frontend.tools import ROOT
 from tests.stack.running import stack
+from tests.support.tools import find, programs
 
 FOLDER = ROOT / "docs" / "images"
 QUALITY = 80
@@ -25,20 +25,18 @@ QUALITY = 80
 
 def main() -> int:
     """Record, predict, and write the pictures; the exit code is 2 where there is no Chromium."""
-    chromium = shutil.which("chromium")
+    chromium = find("chromium")
     if chromium is None:
-        print("Chromium is not installed.", file=sys.stderr)
+        print(programs()["chromium"].reason, file=sys.stderr)
         return 2
     FOLDER.mkdir(parents=True, exist_ok=True)
-    # A busy machine may take its time: nothing is measured here.
-    patience = {"EMO_REQUEST_DEADLINE": "60", "EMO_INFERENCE_TIMEOUT": "30", "EMO_DECODE_TIMEOUT": "30"}
-    with tempfile.TemporaryDirectory() as name, sync_playwright() as playwright, stack(**patience) as running:
+    with tempfile.TemporaryDirectory() as name, sync_playwright() as playwright, stack(**UNHURRIED) as running:
         folder = Path(name)
         running.wait_for("Ready (")
         camera = make_fake_camera(folder, drawn=True)
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", *camera.arguments])
         context = browser.new_context(viewport={"width": 1040, "height": 800}, permissions=["camera", "microphone"])
-        context.set_default_timeout(20_000)
+        context.set_default_timeout(PATIENCE_MILLISECONDS)
         context.add_init_script(path=CLOCK)
         page = context.new_page()
         page.goto(running.address)

@@ -33,7 +33,7 @@ def press(page: Page, name: str) -> None:
 
 
 def expect_state(page: Page, state: str) -> None:
-    expect(page.locator("body")).to_have_attribute("data-state", state, timeout=20_000)
+    expect(page.locator("body")).to_have_attribute("data-state", state)
 
 
 def wait_for(page: Page, condition: str) -> None:

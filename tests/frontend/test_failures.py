@@ -8,7 +8,7 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from gateway.keys import hash_key
+from gateway.auth.keys import hash_key
 from tests.frontend.conftest import opened
 from tests.frontend.steps import (
     OPEN,

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 from pathlib import Path
 
-import pytest
+from tests.support.tools import tool
 
 FOLDER = Path(__file__).parent
 
 
 def test_modules_without_a_browser_pass_their_own_tests() -> None:
-    node = shutil.which("node")
-    if node is None:
-        pytest.skip("node is not installed")
     files = sorted(FOLDER.glob("*.test.mjs"))
     assert files
-    run = subprocess.run([node, "--test", *files], capture_output=True, text=True, timeout=60, check=False)
+    run = subprocess.run([tool("node"), "--test", *files], capture_output=True, text=True, timeout=200, check=False)
     assert run.returncode == 0, run.stdout

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import functools
-import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
+
+from tests.support.tools import find, programs
 
 ROOT = Path(__file__).parents[2]
 _CACHE = ROOT / ".cache"
@@ -44,9 +45,9 @@ def installed(name: str, manifest: Path) -> Path:
     Raises:
         ToolMissingError: They cannot be installed.
     """
-    npm = shutil.which("npm")
+    npm = find("npm")
     if npm is None:
-        raise ToolMissingError("npm is not installed")
+        raise ToolMissingError(programs()["npm"].reason)
     wanted, folder = manifest.read_text(), _CACHE / name
     mark = folder / ".installed"
     if not mark.is_file() or mark.read_text() != wanted:

@@ -13,23 +13,22 @@ import sys
 import time
 from collections import Counter
 from dataclasses import asdict, dataclass
-from typing import Any
 
 import numpy as np
 import psutil
 
+from avemotion.preprocessing.contract import CropMode
 from avemotion.preprocessing.errors import EmotionError
-from avemotion.preprocessing.limits import MediaLimits
-from gateway.deadline import Deadline
-from gateway.decode_worker import decode_clip, decode_sampled, decode_timeline
-from gateway.decoding import DecodePool
-from gateway.metrics import Metrics
+from gateway.deadlines import Deadline
+from gateway.decode.messages import DecodeTask
+from gateway.decode.pool import DecodePool
 from gateway.settings import Settings
+from gateway.telemetry import Metrics
 from tests.fuzz.mutations import mutant, originals
 
 GROWTH_LIMIT = 96 * 2**20
 """Most bytes that the workers together may hold more at the end than after the first tenth: less than what two of
-them keep of freed memory (`gateway/freed_memory.py`), which some 10,000 files fill and 20,000 more do not exceed."""
+them keep of freed memory (`gateway/decode/process.py`), which some 10,000 files fill and 20,000 more do not exceed."""
 
 TIMEOUT = 10.0
 """Longest time for one file, in seconds: the pool kills what takes longer."""
@@ -104,7 +103,7 @@ async def fuzz(files: int, seed: int, workers: int) -> Outcome:
         data = mutant(good, random)
         started = time.monotonic()
         try:
-            await pool.run(*_task(data, number), deadline=Deadline.after(3600))
+            await pool.run(_task(data, number), deadline=Deadline.after(3600))
             answers["read"] += 1
         except EmotionError as error:
             answers[error.code] += 1
@@ -123,8 +122,8 @@ async def fuzz(files: int, seed: int, workers: int) -> Outcome:
     try:
         await asyncio.gather(*(keep_busy() for _ in range(workers)))
         memory.append(_memory())
-        again = [pool.run(*_task(good[0], 0), deadline=Deadline.after(60)) for _ in range(workers)]
-        whole = all(any(result.value.present) for result in await asyncio.gather(*again))
+        again = [pool.run(_task(good[0], 0), deadline=Deadline.after(60)) for _ in range(workers)]
+        whole = all(result.media.tensors["present"].any() for result in await asyncio.gather(*again))
     finally:
         await pool.stop()
     return Outcome(
@@ -141,15 +140,14 @@ async def fuzz(files: int, seed: int, workers: int) -> Outcome:
     )
 
 
-def _task(data: bytes, number: int) -> tuple[Any, ...]:
+def _task(data: bytes, number: int) -> DecodeTask:
     """Most files go through `/predict`'s task, some through the others; a face is looked for in some, as it is slow."""
-    limits = MediaLimits()
-    crop = "face" if number % 5 == 0 else "none"
+    crop: CropMode = "face" if number % 5 == 0 else "none"
     if number % 10 == 8:
-        return decode_timeline, data, 0.5, 60.0, crop, limits
+        return DecodeTask("timeline", [data], crop)
     if number % 10 == 9:
-        return decode_sampled, (), data, crop, limits
-    return decode_clip, data, crop, limits
+        return DecodeTask("sampled", [data], crop, has_sound=True)
+    return DecodeTask("clip", [data], crop)
 
 
 def _memory() -> int:

@@ -10,10 +10,12 @@ import os
 import resource
 import signal
 import time
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-from gateway.decode_worker import Performed, Task, perform
+from avemotion.preprocessing.execution import usable_cores
+from gateway.decode.messages import DecodeTask
+from gateway.decode.worker import Decoded, run_task
 
 HANG = b"FAULT hang"
 SPIN = b"FAULT spin"
@@ -25,15 +27,22 @@ WRITE = b"FAULT write "
 OPEN_FILES = b"FAULT open files"
 
 
-def misbehave(task: Task[Any], args: tuple[Any, ...], cores: int) -> Performed[Any]:
-    """Run a task in a worker; where the bytes it is given name a fault, that strikes inside of it."""
-    return perform(_run_or_fail, (task, *args), cores)
+def misbehave(task: DecodeTask) -> Decoded:
+    """Run a task in a worker; if the bytes of its first file name a fault, that strikes inside the worker."""
+    if task.files and task.files[0].startswith(b"FAULT"):
+        _commit(task.files[0])
+    return run_task(task)
 
 
-def _run_or_fail(task: Task[Any], *args: Any) -> Any:
-    if isinstance(args[0], bytes) and args[0].startswith(b"FAULT"):
-        _commit(args[0])
-    return task(*args)
+def report_page_faults(task: DecodeTask) -> Decoded:
+    """Run a task, and report as its duration how often the worker had to ask the system for memory so far."""
+    decoded = run_task(task)
+    return replace(decoded, duration=float(resource.getrusage(resource.RUSAGE_SELF).ru_minflt))
+
+
+def report_cores(task: DecodeTask) -> Decoded:
+    """Run a task, and report as its duration how many cores it may use."""
+    return replace(run_task(task), duration=float(usable_cores()))
 
 
 def _commit(data: bytes) -> None:
@@ -60,8 +69,3 @@ def _commit(data: bytes) -> None:
         opened = []
         while True:
             opened.append(Path("/dev/null").open())  # noqa: SIM115 (leaking is the point)
-
-
-def page_faults() -> int:
-    """A task: how often the worker had to ask the system for memory."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt

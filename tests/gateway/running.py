@@ -17,9 +17,8 @@ import uvicorn
 from fastapi import FastAPI
 
 from gateway.app import create_app
-from gateway.decode_worker import Perform
-from gateway.decode_worker import perform as perform_task
-from gateway.server import server_config
+from gateway.decode.worker import Runner, run_task
+from gateway.http.server import server_config
 from gateway.services import Services
 from gateway.settings import Settings
 from tests.support.triton import free_ports
@@ -42,13 +41,13 @@ def wait_until(condition: Callable[[], bool], what: str, patience: float = PATIE
 
 
 @contextmanager
-def running_gateway(settings: Settings, perform: Perform = perform_task) -> Iterator[httpx.Client]:
+def running_gateway(settings: Settings, runner: Runner = run_task) -> Iterator[httpx.Client]:
     """A gateway in a thread, behind a real uvicorn; ready as soon as its lifespan has started.
 
     Yields:
-        A client of it; the application is its attribute `app`.
+        A client of it.
     """
-    app = create_app(settings, perform)
+    app = create_app(settings, runner)
     with running_app(app) as client:
         yield client
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from gateway.predictors.triton import TritonPredictor
+from gateway.predict.triton import TritonPredictor
 from tests.gateway.models import MODEL
 from tests.gateway.running import running_gateway, settings_for_tests, wait_ready
 from tests.gateway.test_bad_input import assert_refused
@@ -96,7 +96,7 @@ def test_too_many_clips_are_refused_with_both_numbers(gateway: httpx.Client) -> 
 
 def test_far_too_many_clips_are_refused_on_the_way(gateway: httpx.Client) -> None:
     response = send(gateway, [b"x"] * (10 * BATCH_LIMIT))
-    assert_refused(response, 400, "bad_form", "parts, the limit")
+    assert_refused(response, 400, "bad_form", "Maximum number of files is")
 
 
 def test_too_many_bytes_are_refused_with_both_sizes(gateway: httpx.Client) -> None:

@@ -11,11 +11,11 @@ import grpc
 import numpy as np
 import pytest
 
-from gateway.deadline import Deadline
+from gateway.deadlines import Deadline
 from gateway.errors import ModelUnavailableError
-from gateway.predictors import ModelDescription
-from gateway.predictors.base import random_tensors
-from gateway.predictors.triton import TritonPredictor
+from gateway.predict import ModelDescription
+from gateway.predict.predictor import random_tensors
+from gateway.predict.triton import TritonPredictor
 from tests.gateway.fake_triton import FakeTriton, fake_triton
 from tests.gateway.models import MODEL
 from tests.gateway.proxy import proxy

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import io
-import pickle
 import platform
 import resource
 import wave
@@ -17,35 +16,31 @@ import pytest
 from avemotion.preprocessing.clip import read_clip
 from avemotion.preprocessing.errors import (
     ClipTooLongError,
-    EmotionError,
-    MediaError,
     SampledAudioError,
     TooManyFramesError,
     UnsupportedMediaError,
 )
-from avemotion.preprocessing.limits import MediaLimits
-from avemotion.preprocessing.parallelism import usable_cores
 from avemotion.preprocessing.timeline import read_timeline
-from gateway.deadline import Deadline
-from gateway.decode_worker import Perform, decode_clip, decode_sampled, decode_timeline, perform
-from gateway.decoding import DecodePool
+from gateway.deadlines import Deadline
+from gateway.decode.messages import DecodeTask
+from gateway.decode.pool import DecodePool
+from gateway.decode.worker import Runner, run_task
 from gateway.errors import DeadlineExceededError, DecodeTimeoutError, DecodeWorkerLostError
-from gateway.metrics import Metrics
+from gateway.telemetry import Metrics
 from tests.gateway import faults
 from tests.gateway.running import settings_for_tests
 from tests.support.clips import noise, synthetic_clip
 
-LIMITS = MediaLimits()
-PATIENT = Deadline.after(3600)
+FAR = Deadline.after(3600)
 
 T = TypeVar("T")
 
 
-def in_pool(work: Callable[[DecodePool], Awaitable[T]], perform_task: Perform = perform, **settings: Any) -> T:
+def in_pool(work: Callable[[DecodePool], Awaitable[T]], runner: Runner = run_task, **settings: Any) -> T:
     """Do something with a running pool."""
 
     async def run() -> T:
-        pool = DecodePool(settings_for_tests(**settings), Metrics(), perform_task)
+        pool = DecodePool(settings_for_tests(**settings), Metrics(), runner=runner)
         await pool.start()
         try:
             return await work(pool)
@@ -53,6 +48,14 @@ def in_pool(work: Callable[[DecodePool], Awaitable[T]], perform_task: Perform = 
             await pool.stop()
 
     return asyncio.run(run())
+
+
+def whole(data: bytes) -> DecodeTask:
+    return DecodeTask("clip", [data], "face")
+
+
+def timeline(data: bytes, longest: float = 60.0) -> DecodeTask:
+    return DecodeTask("timeline", [data], "face", step=0.5, longest=longest)
 
 
 def wav() -> bytes:
@@ -65,59 +68,58 @@ def wav() -> bytes:
 
 def test_each_task_returns_what_its_reader_returns(clip: bytes) -> None:
     async def work(pool: DecodePool) -> None:
-        decoded = await pool.run(decode_clip, clip, "face", LIMITS, deadline=PATIENT)
+        decoded = await pool.run(whole(clip), deadline=FAR)
         expected = read_clip(clip)
-        for name, tensor in decoded.value.tensors().items():
+        for name, tensor in decoded.media.tensors.items():
             np.testing.assert_array_equal(tensor, expected.tensors()[name], strict=True)
-        assert decoded.value.face == (None if expected.report.face is None else vars(expected.report.face))
-        assert decoded.value.quality == expected.report.quality.rounded()
-        assert decoded.value.missing == expected.report.missing == {}
-        timeline = await pool.run(decode_timeline, clip, 0.5, 60.0, "face", LIMITS, deadline=PATIENT)
-        np.testing.assert_array_equal(timeline.value.tensors()["log_mel"], read_timeline(clip).tensors()["log_mel"])
-        sampled = await pool.run(decode_sampled, (), wav(), "face", LIMITS, deadline=PATIENT)
-        assert sampled.value.present == [False, True]
-        assert sampled.value.missing.keys() == {"video"}
-        for result in (decoded, timeline, sampled):
-            assert result.seconds > 0
+        [window] = decoded.media.windows
+        assert window.face is None
+        assert window.quality.model_dump() == expected.quality.rounded()
+        assert window.missing == expected.missing == {}
+        several = await pool.run(timeline(clip), deadline=FAR)
+        np.testing.assert_array_equal(several.media.tensors["log_mel"], read_timeline(clip).tensors()["log_mel"])
+        sampled = await pool.run(DecodeTask("sampled", [wav()], "face", has_sound=True), deadline=FAR)
+        assert sampled.media.tensors["present"].tolist() == [[False, True]]
+        assert sampled.media.windows[0].missing.keys() == {"video"}
+        for result in (decoded, several, sampled):
+            assert result.media.seconds > 0
             assert result.queue_seconds >= 0
 
     in_pool(work)
 
 
-def test_a_lone_clip_gets_all_cores_and_clips_beside_each_other_share_them() -> None:
+def test_a_lone_clip_gets_all_cores_and_clips_beside_each_other_share_them(clip: bytes) -> None:
     async def work(pool: DecodePool) -> None:
-        async def cores(together: int) -> int:
-            return (await pool.run(usable_cores, deadline=PATIENT, together=together)).value
+        async def cores(together: int) -> float:
+            return (await pool.run(whole(clip), deadline=FAR, together=together)).media.duration
 
         for clips, each in (2, 2), (4, 1), (1, 4):
             assert await asyncio.gather(*(cores(clips) for _ in range(clips))) == [each] * clips
-        # Of those that come by themselves, the first cannot know of the others.
+        # Of clips that come by themselves, the first cannot know of the others.
         assert await asyncio.gather(*(cores(1) for _ in range(4))) == [4, 2, 1, 1]
 
-    in_pool(work, decode_workers=4, decode_cores=4)
+    in_pool(work, faults.report_cores, decode_workers=4, decode_cores=4)
 
 
 def test_errors_of_each_task_come_back_as_they_were_raised(clip: bytes) -> None:
-    few = MediaLimits(frames=10)
-
     async def work(pool: DecodePool) -> None:
-        for expected, task, args in (
-            (UnsupportedMediaError, decode_clip, (b"a letter", "face", LIMITS)),
-            (TooManyFramesError, decode_clip, (clip, "face", few)),
-            (ClipTooLongError, decode_timeline, (clip, 0.5, 1.0, "face", LIMITS)),
-            (TooManyFramesError, decode_timeline, (clip, 0.5, 60.0, "face", few)),
-            (SampledAudioError, decode_sampled, ((), b"no sound", "face", LIMITS)),
+        for expected, task in (
+            (UnsupportedMediaError, whole(b"a letter")),
+            (TooManyFramesError, whole(clip)),
+            (ClipTooLongError, timeline(clip, longest=1.0)),
+            (TooManyFramesError, timeline(clip)),
+            (SampledAudioError, DecodeTask("sampled", [b"not a sound"], "face", has_sound=True)),
         ):
             with pytest.raises(expected):
-                await pool.run(task, *args, deadline=PATIENT)
+                await pool.run(task, deadline=FAR)
 
-    in_pool(work)
+    in_pool(work, decode_frames=10)
 
 
 def test_a_task_may_have_a_limit_of_its_own() -> None:
     async def work(pool: DecodePool) -> None:
         with pytest.raises(DecodeTimeoutError, match=r"within 0\.5 s, the limit"):
-            await pool.run(decode_clip, faults.HANG, "face", LIMITS, deadline=PATIENT, timeout=0.5)
+            await pool.run(whole(faults.HANG), deadline=FAR, timeout=0.5)
 
     in_pool(work, faults.misbehave, decode_timeout=60.0)
 
@@ -125,23 +127,13 @@ def test_a_task_may_have_a_limit_of_its_own() -> None:
 def test_a_crash_in_a_timeline_costs_that_one(clip: bytes) -> None:
     async def work(pool: DecodePool) -> None:
         with pytest.raises(DecodeWorkerLostError):
-            await pool.run(decode_timeline, faults.CRASH, 0.5, 60.0, "face", LIMITS, deadline=PATIENT)
+            await pool.run(timeline(faults.CRASH), deadline=FAR)
         with pytest.raises(DeadlineExceededError):
-            await pool.run(decode_timeline, faults.HANG, 0.5, 60.0, "face", LIMITS, deadline=Deadline.after(0.5))
-        result = await pool.run(decode_timeline, clip, 0.5, 60.0, "face", LIMITS, deadline=PATIENT)
-        assert len(result.value.windows) == 1
+            await pool.run(timeline(faults.HANG), deadline=Deadline.after(0.5))
+        result = await pool.run(timeline(clip), deadline=FAR)
+        assert len(result.media.windows) == 1
 
     in_pool(work, faults.misbehave)
-
-
-def test_every_error_of_media_survives_the_way_out_of_a_worker() -> None:
-    def subclasses(base: type[EmotionError]) -> set[type[EmotionError]]:
-        return set(base.__subclasses__()).union(*(subclasses(each) for each in base.__subclasses__()))
-
-    for kind in subclasses(MediaError):
-        if kind.__module__.startswith("preprocessing"):
-            error = pickle.loads(pickle.dumps(kind("The clip is odd.")))  # noqa: S301 (written a moment ago)
-            assert (type(error), error.message) == (kind, "The clip is odd.")
 
 
 def test_first_clip_of_a_new_worker_is_not_slower_than_its_tenth(clip: bytes) -> None:
@@ -149,7 +141,7 @@ def test_first_clip_of_a_new_worker_is_not_slower_than_its_tenth(clip: bytes) ->
 
     async def work(pool: DecodePool) -> None:
         for _ in range(5):
-            times = [(await pool.run(decode_clip, clip, "face", LIMITS, deadline=PATIENT)).seconds for _ in range(10)]
+            times = [(await pool.run(whole(clip), deadline=FAR)).media.seconds for _ in range(10)]
             firsts.append(times[0])
             tenths.append(times[9])
 
@@ -162,8 +154,8 @@ def test_work_for_a_worker_that_was_lost_while_idle_goes_to_its_successor(clip: 
         for _ in range(5):
             for worker in pool._workers:
                 worker.kill()
-            results = [pool.run(decode_clip, clip, "face", LIMITS, deadline=PATIENT) for _ in range(4)]
-            assert all(all(result.value.present) for result in await asyncio.gather(*results))
+            results = [pool.run(whole(clip), deadline=FAR) for _ in range(4)]
+            assert all(result.media.tensors["present"].all() for result in await asyncio.gather(*results))
 
     in_pool(work, decode_workers=3)
 
@@ -172,7 +164,7 @@ def test_a_worker_killed_while_it_sends_its_result_delays_nobody_else(clip: byte
     async def work(pool: DecodePool) -> None:
         lost = 0
         for number in range(20):
-            running = asyncio.create_task(pool.run(decode_clip, clip, "face", LIMITS, deadline=PATIENT))
+            running = asyncio.create_task(pool.run(whole(clip), deadline=FAR))
             await asyncio.sleep(0.005 * number)  # at any stage of the work: that is the point
             for worker in pool._workers:
                 worker.kill()
@@ -180,8 +172,8 @@ def test_a_worker_killed_while_it_sends_its_result_delays_nobody_else(clip: byte
                 await running
             except DecodeWorkerLostError:
                 lost += 1
-            result = await pool.run(decode_clip, clip, "face", LIMITS, deadline=PATIENT)
-            assert all(result.value.present)
+            result = await pool.run(whole(clip), deadline=FAR)
+            assert result.media.tensors["present"].all()
         assert lost > 0
 
     in_pool(work)
@@ -192,14 +184,11 @@ def test_a_clip_is_decoded_in_the_memory_of_the_one_before() -> None:
     clip = synthetic_clip(width=640, height=480)
     rounds, frame_pages = 4, 640 * 480 * 3 // 2 // resource.getpagesize()
 
-    async def work(pool: DecodePool) -> int:
-        async def decode() -> None:
-            for _ in range(rounds):
-                await pool.run(decode_clip, clip, "face", LIMITS, deadline=PATIENT)
+    async def work(pool: DecodePool) -> float:
+        async def decode() -> float:
+            return [(await pool.run(whole(clip), deadline=FAR)).media.duration for _ in range(rounds)][-1]
 
-        await decode()
-        before = (await pool.run(faults.page_faults, deadline=PATIENT)).value
-        await decode()
-        return (await pool.run(faults.page_faults, deadline=PATIENT)).value - before
+        before = await decode()
+        return await decode() - before
 
-    assert in_pool(work, decode_workers=1) < rounds * frame_pages
+    assert in_pool(work, faults.report_page_faults, decode_workers=1) < rounds * frame_pages

@@ -11,10 +11,10 @@ import pytest
 from pydantic import SecretStr, ValidationError
 
 from avemotion.preprocessing.contract import LABELS
-from gateway.deadline import Deadline
-from gateway.explanation import LONGEST_EXPLANATION, Explainer, UnusableExplanationError, checked
-from gateway.metrics import Metrics
+from gateway.deadlines import Deadline
+from gateway.predict.explanation import LONGEST_EXPLANATION, Explainer, UnusableExplanationError, checked
 from gateway.settings import Settings
+from gateway.telemetry import Metrics
 from tests.gateway.fake_llm import FakeLlm, fake_llm
 from tests.gateway.running import running_gateway, settings_for_tests
 from tests.gateway.test_metrics import samples, value

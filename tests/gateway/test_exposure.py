@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from gateway.app import create_app
+from gateway.auth.keys import hash_key
 from gateway.errors import InsecureSettingsError
-from gateway.keys import hash_key
 from tests.gateway.running import refused_start, running_gateway, settings_for_tests
 
 EVERYWHERE = "0.0.0.0"  # noqa: S104 (never listened on)
@@ -30,7 +30,7 @@ def test_process_refuses_in_one_sentence() -> None:
     code, output = refused_start("--host", EVERYWHERE, "--port", "0", EMO_MOCK="1")
     assert code == 1
     assert output.count("\n") == 1
-    assert "python -m gateway.keys" in output
+    assert "python -m gateway.auth.keys" in output
 
 
 @pytest.mark.parametrize("host", [EVERYWHERE, "gateway.example"])

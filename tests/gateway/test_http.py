@@ -9,7 +9,6 @@ import pytest
 from fastapi import FastAPI
 
 from gateway.app import create_app
-from tests.gateway.raw import connection, parsed
 from tests.gateway.running import running_app, running_gateway, settings_for_tests, wait_ready
 
 ORIGIN = "https://recorder.example"
@@ -42,14 +41,6 @@ def test_other_request_id_is_replaced(gateway: httpx.Client, given: str) -> None
     first, second = (gateway.get("/health", headers={b"X-Request-ID": given.encode()}) for _ in range(2))
     assert len(first.headers["X-Request-ID"]) == 32
     assert first.headers["X-Request-ID"] != second.headers["X-Request-ID"]
-
-
-def test_head_and_body_of_an_answer_are_one_write(gateway: httpx.Client) -> None:
-    for _ in range(20):
-        with connection(gateway) as opened:
-            opened.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
-            status, answer = parsed(opened.recv(65_536))
-        assert (status, answer["status"]) == (200, "ok")
 
 
 def test_answer_without_a_body_is_written(gateway: httpx.Client) -> None:

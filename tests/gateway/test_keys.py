@@ -9,8 +9,8 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
+from gateway.auth.keys import KeyRing, hash_key, make_key
 from gateway.errors import InsecureSettingsError
-from gateway.keys import KeyRing, hash_key, make_key
 from tests.gateway.running import running_gateway, settings_for_tests
 
 KEYS = {"recorder": make_key(), "batch-job": make_key()}
@@ -88,7 +88,7 @@ def test_entry_that_is_no_hash_is_refused_and_not_repeated(entry: str) -> None:
 
 
 def test_command_makes_a_key_that_is_valid() -> None:
-    command = [sys.executable, "-m", "gateway.keys", "phone"]
+    command = [sys.executable, "-m", "gateway.auth.keys", "phone"]
     output = subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stdout
     key, entry = (line.split()[-1] for line in output.splitlines())
     assert KeyRing([entry]).name_of(key) == "phone"

@@ -12,8 +12,8 @@ from typing import Any
 import httpx
 import pytest
 
+from gateway.auth.keys import hash_key, make_key
 from gateway.errors import POLICIES
-from gateway.keys import hash_key, make_key
 from tests.gateway.running import running_gateway, settings_for_tests, wait_ready
 
 CONFIGURATION = Path(__file__).with_name("schemathesis.toml")

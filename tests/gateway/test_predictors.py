@@ -15,9 +15,9 @@ import pytest
 
 from avemotion.preprocessing.contract import INPUTS, OUTPUTS, PRESENT
 from avemotion.preprocessing.errors import ContractMismatchError, ModelFileError
-from gateway.deadline import Deadline
+from gateway.deadlines import Deadline
 from gateway.errors import ModelNotFoundError, ModelUnavailableError
-from gateway.predictors import (
+from gateway.predict import (
     DEFAULT_CHOICE,
     ModelChoice,
     ModelDescription,
@@ -26,9 +26,9 @@ from gateway.predictors import (
     ServableModel,
     make_predictor,
 )
-from gateway.predictors.base import prediction_of, random_tensors
-from gateway.predictors.in_process import InProcessPredictor
-from gateway.predictors.triton import TritonPredictor
+from gateway.predict.in_process import InProcessPredictor
+from gateway.predict.predictor import prediction_of, random_tensors
+from gateway.predict.triton import TritonPredictor
 from gateway.settings import Settings
 from tests.gateway.models import MODEL, other_contract, write_model
 from tests.support.triton import free_ports, serving
@@ -142,12 +142,12 @@ def test_model_without_a_contract_is_refused(tmp_path: Path) -> None:
     repository = write_model(tmp_path, parameters={})
     path = repository / MODEL / "1" / "model.onnx"
     path.write_bytes(path.read_bytes().replace(b"contract", b"contrast"))
-    with pytest.raises(ContractMismatchError, match="does not say which tensors"):
+    with pytest.raises(ContractMismatchError, match="carries no tensor contract"):
         describe(InProcessPredictor(repository, MODEL))
 
 
 def test_unknown_crop_mode_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ContractMismatchError, match=r"crop mode 'oval'.*face, none"):
+    with pytest.raises(ContractMismatchError, match=r"crop mode 'oval'.*face or none"):
         describe(InProcessPredictor(write_model(tmp_path, crop="oval"), MODEL))
 
 

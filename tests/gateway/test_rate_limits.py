@@ -15,9 +15,9 @@ import httpx
 import pytest
 from pydantic import ValidationError
 
+from gateway.auth.keys import hash_key
+from gateway.auth.rate_limits import RateLimits
 from gateway.errors import RateLimitedError
-from gateway.keys import hash_key
-from gateway.rate_limits import RateLimits
 from gateway.settings import Settings
 from tests.gateway.running import PATIENCE, running_gateway, settings_for_tests, wait_until
 from tests.gateway.test_metrics import samples, value
@@ -142,7 +142,7 @@ def test_redis_that_hangs_costs_one_request_a_moment(caplog: pytest.LogCaptureFi
 
 
 def test_redis_that_comes_back_counts_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr("gateway.rate_limits._REDIS_PAUSE", 0.1)
+    monkeypatch.setattr("gateway.auth.rate_limits._REDIS_PAUSE", 0.1)
     [port] = free_ports(1)
     settings = Settings(rate_limit_per_key="100/hour", rate_limit_storage=f"redis://127.0.0.1:{port}/0")
 

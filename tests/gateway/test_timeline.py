@@ -17,11 +17,11 @@ import onnxruntime
 import pytest
 
 from avemotion.preprocessing.timeline import read_timeline
-from gateway.deadline import Deadline
+from gateway.deadlines import Deadline
 from gateway.errors import ModelUnavailableError
-from gateway.predictors import ModelDescription, Prediction
-from gateway.predictors.base import Tensors
-from gateway.predictors.mock import MockPredictor
+from gateway.predict import ModelDescription, Prediction
+from gateway.predict.mock import MockPredictor
+from gateway.predict.predictor import Tensors
 from gateway.routes.timeline import NDJSON, prefers_ndjson
 from tests.gateway.models import MODEL
 from tests.gateway.running import running_gateway, settings_for_tests, wait_until
@@ -187,7 +187,7 @@ class SlowPredictor(MockPredictor):
 @pytest.fixture
 def slow(monkeypatch: pytest.MonkeyPatch) -> SlowPredictor:
     predictor = SlowPredictor()
-    monkeypatch.setattr("gateway.services.make_predictor", lambda _: predictor)
+    monkeypatch.setattr("gateway.services.make_predictor", lambda *_: predictor)
     return predictor
 
 

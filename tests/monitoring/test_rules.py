@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
-from gateway.decode_worker import perform
+from gateway.decode.worker import run_task
 from gateway.services import make_services
 from gateway.settings import Settings
 from tests.k8s.rendering import of_kind, rendered
@@ -57,7 +57,7 @@ def metrics_of(query: str) -> set[str]:
 @pytest.fixture(scope="module")
 def exposed(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
     """Samples of a gateway and of a real Triton that have each answered something, and what the rules record."""
-    services = make_services(Settings(mock=True), perform)
+    services = make_services(Settings(mock=True), run_task)
     services.metrics.count_request(method="POST", route="/predict", status=503, code="model_unavailable")
 
     async def observe() -> None:
@@ -105,18 +105,6 @@ def test_every_alert_is_tested() -> None:
 def test_queries_name_only_metrics_that_exist(exposed: set[str]) -> None:
     missing = {where: metrics_of(query) - exposed for where, query in _queries().items()}
     assert {where: names for where, names in missing.items() if names} == {}
-
-
-@pytest.mark.parametrize(
-    ("query", "names"),
-    [
-        ('sum by (code) (rate(emotion_errors_total{route=~"/predict.*"}[5m])) / 1e6', {"emotion_errors_total"}),
-        ("a:b:rate5m > 14.4 * 0.01 and clamp_min(nv_x, 0) or vector(0)", {"a:b:rate5m", "nv_x"}),
-        ("absent(up{job='gateway'})", {"up"}),
-    ],
-)
-def test_the_reader_of_queries_finds_their_metrics(query: str, names: set[str]) -> None:
-    assert metrics_of(query) == names
 
 
 def test_panels_and_provisioning_use_the_same_source_of_data() -> None:

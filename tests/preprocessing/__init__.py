@@ -1,1 +1,1 @@
-"""Clip to tensors."""
+"""Tests of preprocessing."""

@@ -1,4 +1,4 @@
-"""The slow way from a clip to tensors, written apart from the product: decode everything, plain loops, librosa."""
+"""A slow, independent reader of clips: it decodes everything, uses plain loops, and takes the log-mel from librosa."""
 
 from __future__ import annotations
 

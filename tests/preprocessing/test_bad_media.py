@@ -1,4 +1,4 @@
-"""What is no clip is refused with an error that says why."""
+"""Files that are not valid clips are rejected with an error that gives the reason."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""SyntheticClip clips, whose every frame and sample is known, become the tensors that they should."""
+"""Synthetic clips, whose frames and samples are known, become the expected tensors."""
 
 from __future__ import annotations
 
@@ -37,15 +37,15 @@ def frames_on_display(times: list[int], start: float, length: float) -> list[int
 def test_every_container_gives_both_modalities_and_the_right_frames(name: str) -> None:
     clip = read_clip(synthetic_clip(**BOTH_TRACKS[name]))
     assert clip.present.tolist() == [True, True]
-    assert clip.report.missing == {}
-    assert shown(clip) == frames_on_display(list(range(0, 3000, 40)), 0, clip.report.window_length * 1000)
+    assert clip.missing == {}
+    assert shown(clip) == frames_on_display(list(range(0, 3000, 40)), 0, clip.length * 1000)
 
 
 @pytest.mark.parametrize(("container", "codec"), [("wav", "pcm_s16le"), ("flac", "flac")])
 def test_sound_alone_is_read_and_the_report_says_that_there_is_no_video(container: str, codec: str) -> None:
     clip = read_clip(synthetic_clip(container=container, video_codec=None, audio_codec=codec))
     assert clip.present.tolist() == [False, True]
-    assert clip.report.missing == {"video": "The file has no video track."}
+    assert clip.missing == {"video": "The file has no video track."}
     assert not clip.frames.any()
     assert clip.report.audio is not None
     assert clip.report.audio.codec == codec
@@ -54,14 +54,14 @@ def test_sound_alone_is_read_and_the_report_says_that_there_is_no_video(containe
 def test_video_alone_is_read_and_the_report_says_that_there_is_no_sound() -> None:
     clip = read_clip(synthetic_clip(audio_codec=None))
     assert clip.present.tolist() == [True, False]
-    assert clip.report.missing == {"audio": "The file has no audio track."}
+    assert clip.missing == {"audio": "The file has no audio track."}
     assert not clip.log_mel.any()
 
 
 def test_silence_counts_as_missing_sound() -> None:
     clip = read_clip(synthetic_clip(waveform=np.zeros(3 * 48_000, np.float32)))
     assert clip.present.tolist() == [True, False]
-    assert clip.report.missing == {"audio": "The audio track is silent."}
+    assert clip.missing == {"audio": "The audio track is silent."}
 
 
 def test_frames_of_a_variable_rate_are_chosen_by_presentation_time() -> None:
@@ -72,9 +72,9 @@ def test_frames_of_a_variable_rate_are_chosen_by_presentation_time() -> None:
 def test_a_long_clip_is_read_at_its_centre_although_most_of_it_is_never_decoded() -> None:
     times = list(range(0, 12_000, 120))
     clip = read_clip(synthetic_clip(frame_times=times, audio_seconds=12.0, options={"g": "5"}))
-    assert clip.report.window_start == pytest.approx(4.5, abs=0.07)
+    assert clip.start == pytest.approx(4.5, abs=0.07)
     assert clip.report.duration == pytest.approx(12.0, abs=0.13)
-    assert shown(clip) == frames_on_display(times, clip.report.window_start * 1000, 3000)
+    assert shown(clip) == frames_on_display(times, clip.start * 1000, 3000)
 
 
 def test_group_of_pictures_with_reordered_frames_gives_the_same_frames_as_plain_ones() -> None:
@@ -83,7 +83,7 @@ def test_group_of_pictures_with_reordered_frames_gives_the_same_frames_as_plain_
     clip = read_clip(
         synthetic_clip(container="mp4", video_codec="libx264", audio_codec=None, frame_times=times, options=options)
     )
-    assert shown(clip) == frames_on_display(times, clip.report.window_start * 1000, 3000)
+    assert shown(clip) == frames_on_display(times, clip.start * 1000, 3000)
 
 
 def test_a_clip_shorter_than_the_window_is_padded_and_never_stretched() -> None:
@@ -103,10 +103,10 @@ def test_sound_that_starts_later_than_the_video_is_aligned_on_their_common_start
     times = list(range(0, 4000, 40))
     sound = noise(3.0, SAMPLE_RATE)
     clip = read_clip(synthetic_clip(frame_times=times, waveform=sound, sample_rate=SAMPLE_RATE, audio_start=1000))
-    assert clip.report.window_start == pytest.approx(1.0, abs=0.01)
-    offset = round((clip.report.window_start - 1.0) * SAMPLE_RATE)
+    assert clip.start == pytest.approx(1.0, abs=0.01)
+    offset = round((clip.start - 1.0) * SAMPLE_RATE)
     np.testing.assert_allclose(clip.waveform[: WINDOW_SAMPLES - 200 - offset], sound[offset:-200], atol=1e-4)
-    assert shown(clip) == frames_on_display(times, clip.report.window_start * 1000, 3000)
+    assert shown(clip) == frames_on_display(times, clip.start * 1000, 3000)
 
 
 @pytest.mark.parametrize("layout", ["mono", "stereo", "5.1"])
@@ -139,7 +139,7 @@ def test_every_sample_format_has_the_same_scale(codec: str) -> None:
 
 def test_without_a_face_the_centre_square_is_cut_out_and_the_face_is_none() -> None:
     clip = read_clip(synthetic_clip(width=480, height=160))
-    assert clip.report.face is None
+    assert clip.face is None
     assert shown(clip)[0] == 4
     levels = clip.frames[0, :, :, 0].mean(axis=0)
     assert abs(int(np.abs(np.diff(levels)).argmax()) - clip.frames.shape[2] // 2) <= 1

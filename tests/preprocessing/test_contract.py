@@ -1,4 +1,4 @@
-"""The contract describes itself, and refuses models made for another one."""
+"""The contract describes itself and rejects models made for another one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Looking for large faces first finds what looking for all sizes at once finds."""
+"""Searching for large faces first finds the same face as a search over all sizes."""
 
 from __future__ import annotations
 

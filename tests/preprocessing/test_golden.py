@@ -1,4 +1,4 @@
-"""Awkward clips give the tensors that a slow and plain reader, written apart, gives."""
+"""Unusual clips give the tensors of a slow, independent reader."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ CASES: dict[str, dict[str, Any]] = {
 
 def assert_close(clip: Clip, reference: Reference, rate: int = 48_000) -> None:
     """Compare tensors; above nine tenths of the sound's own band only what resamplers leak is heard, and left out."""
-    assert clip.report.window_start == pytest.approx(reference.start, abs=0.03)
+    assert clip.start == pytest.approx(reference.start, abs=0.03)
     assert clip.present.tolist() == [reference.frames is not None, reference.log_mel is not None]
     if reference.frames is not None:
         assert np.abs(clip.frames.astype(int) - reference.frames).mean() < FRAME_TOLERANCE
@@ -135,21 +135,20 @@ def test_rotated_clip(degrees: int, size: tuple[int, int]) -> None:
 def test_real_clip(name: str) -> None:
     data = data_path(f"clips/{name}").read_bytes()
     clip = read_clip(data)
-    report = clip.report
     turns = 2 if name == "fire2.mp4" else 0
     square = None
-    if report.face is not None and report.video is not None:
-        region = crop_square(report.face, report.video.width, report.video.height)
+    if clip.face is not None and clip.report.video is not None:
+        region = crop_square(clip.face, clip.report.video.width, clip.report.video.height)
         square = (region.left, region.top, region.size)
     reference = read_slowly(data, turns=turns, square=square)
-    np.testing.assert_allclose(report.window_start, reference.start, atol=0.03)
+    np.testing.assert_allclose(clip.start, reference.start, atol=0.03)
     assert reference.frames is not None
     assert np.abs(clip.frames.astype(int) - reference.frames).mean() < FRAME_TOLERANCE
     if clip.present[1]:
         assert reference.log_mel is not None
         assert np.abs(clip.log_mel - reference.log_mel).mean() < LOG_MEL_TOLERANCE
-    if report.face is not None:
-        assert overlap(report.face, [slow_box(reference.pictures[index]) for index in (1, 4, 6)]) > 0.75
+    if clip.face is not None:
+        assert overlap(clip.face, [slow_box(reference.pictures[index]) for index in (1, 4, 6)]) > 0.75
 
 
 def slow_box(picture: npt.NDArray[np.uint8]) -> tuple[float, float, float, float] | None:

@@ -1,4 +1,4 @@
-"""What is decoded is limited, and each limit has an error of its own that names it and what was measured."""
+"""Decoding is limited, and each limit has its own error, which names the limit and the value."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_frames_count_those_that_only_others_need() -> None:
     options = {"g": "1000", "bf": "0", "sc_threshold": "0"}
     times = range(0, 8000, 40)
     data = synthetic_clip(container="mp4", video_codec="libx264", audio_codec=None, frame_times=times, options=options)
-    with pytest.raises(TooManyFramesError, match=r"101 video frames .* the limit is 100\."):
+    with pytest.raises(TooManyFramesError, match=r"101 video frames; the limit is 100\."):
         read_clip(data, limits=MediaLimits(frames=100))
     assert read_clip(data, limits=MediaLimits(frames=150)).present[0]
 

@@ -1,4 +1,4 @@
-"""The log-mel equals librosa's, which is not a dependency of serving."""
+"""The log-mel spectrogram equals librosa's, which is not a dependency of serving."""
 
 from __future__ import annotations
 

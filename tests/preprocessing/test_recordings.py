@@ -1,4 +1,4 @@
-"""Real recordings: browsers, phones, and files that are awkward in one way each."""
+"""Real recordings: from browsers and phones, and files with one peculiarity each."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def test_browser_recordings_have_both_modalities_and_a_face(name: str) -> None:
     assert clip.report.duration == pytest.approx(3.0, abs=0.1)
     assert clip.report.video is not None
     assert clip.report.video.frame_rate == pytest.approx(30, abs=0.5)
-    face = clip.report.face
+    face = clip.face
     assert face is not None
     assert 0.2 < face.left + face.width / 2 < 0.8
     assert 0.2 < face.width < 0.6
@@ -37,27 +37,27 @@ def test_rotation_of_a_phone_is_applied() -> None:
 def test_a_recording_without_duration_and_with_silent_sound_says_so() -> None:
     clip = read_clip(data_path("clips/no_duration.webm"))
     assert clip.report.duration == pytest.approx(4.94, abs=0.01)
-    assert clip.report.missing == {"audio": "The audio track is silent."}
+    assert clip.missing == {"audio": "The audio track is silent."}
 
 
 @pytest.mark.parametrize("name", ["clips/var_fps_video.mp4", "clips/woman2.mp4"])
 def test_video_without_sound_says_so(name: str) -> None:
     clip = read_clip(data_path(name))
     assert clip.present.tolist() == [True, False]
-    assert clip.report.missing == {"audio": "The file has no audio track."}
+    assert clip.missing == {"audio": "The file has no audio track."}
 
 
 def test_a_window_in_which_no_face_is_seen_has_no_face() -> None:
     clip = read_clip(data_path("clips/face_noface.mov"))
     assert clip.report.video is not None
     assert clip.report.video.codec == "hevc"
-    assert clip.report.face is None
+    assert clip.face is None
 
 
 def test_the_whole_frame_is_used_where_no_crop_is_wanted() -> None:
     path = data_path("clips/chrome_a01_neutral_vp8.webm")
     whole, cropped = read_clip(path, crop="none"), read_clip(path, crop="face")
-    assert whole.report.face is None
+    assert whole.face is None
     assert np.abs(whole.frames.astype(int) - cropped.frames).mean() > 10
 
 

@@ -1,4 +1,4 @@
-"""Frames and sound that a client has sampled become the tensors that the whole clip would have become."""
+"""Frames and sound sampled by a client become the same tensors as the whole clip."""
 
 from __future__ import annotations
 
@@ -61,10 +61,10 @@ def test_frames_of_a_recording_give_its_face_and_its_tensors(crop: str) -> None:
     clip = read_clip(data, crop=crop)  # type: ignore[arg-type]
     with av.open(io.BytesIO(data)) as container:
         frames = [(frame.time, frame.to_ndarray(format="rgb24")) for frame in container.decode(video=0)]
-    moments = sample_times(clip.report.window_start, clip.report.window_length)
+    moments = sample_times(clip.start, clip.length)
     chosen = [[picture for time, picture in frames if time <= moment][-1] for moment in moments]
     sampled = read_sampled([jpeg(picture) for picture in chosen], wav(clip.waveform), crop=crop)  # type: ignore[arg-type]
-    assert (sampled.report.face is None) == (crop == "none")
+    assert (sampled.face is None) == (crop == "none")
     assert np.abs(sampled.frames.astype(int) - clip.frames).mean() < JPEG_TOLERANCE
     assert np.abs(sampled.log_mel - clip.log_mel).mean() < 0.02
 
@@ -73,21 +73,21 @@ def test_sound_alone_is_read_and_padded_and_the_report_says_that_there_are_no_fr
     sound = noise(1.0, SAMPLE_RATE)
     clip = read_sampled([], wav(sound))
     assert clip.present.tolist() == [False, True]
-    assert clip.report.missing == {"video": "No frames were sent."}
+    assert clip.missing == {"video": "No frames were sent."}
     np.testing.assert_allclose(clip.waveform[:SAMPLE_RATE], sound, atol=1e-4)
     assert not clip.waveform[SAMPLE_RATE:].any()
-    assert clip.report.quality.padding == pytest.approx(2 / 3, abs=0.001)
+    assert clip.quality.padding == pytest.approx(2 / 3, abs=0.001)
 
 
 def test_frames_alone_are_read_and_the_report_says_that_there_is_no_sound() -> None:
     clip = read_sampled(photographs(), None)
     assert clip.present.tolist() == [True, False]
-    assert clip.report.missing == {"audio": "No sound was sent."}
+    assert clip.missing == {"audio": "No sound was sent."}
 
 
 def test_silent_sound_counts_as_missing() -> None:
     clip = read_sampled(photographs(), wav(np.zeros(48_000, np.float32)))
-    assert clip.report.missing == {"audio": "The audio track is silent."}
+    assert clip.missing == {"audio": "The audio track is silent."}
 
 
 def test_a_recorder_that_stops_a_little_late_is_cut_off() -> None:
@@ -109,8 +109,8 @@ def without_middle(data: bytes) -> bytes:
         ([], "neither frames nor audio; send 8 JPEG frames"),
         (photographs()[:7], "There are 7 frames; expected 8"),
         (photographs() * 2, "There are 16 frames; expected 8"),
-        ([*photographs()[:7], b""], "Frame 8 is no JPEG file; expected JPEG"),
-        ([b"\x89PNG\r\n\x1a\n" + bytes(99), *photographs()[1:]], "Frame 1 is no JPEG file"),
+        ([*photographs()[:7], b""], "Frame 8 is not a JPEG file; expected JPEG"),
+        ([b"\x89PNG\r\n\x1a\n" + bytes(99), *photographs()[1:]], "Frame 1 is not a JPEG file"),
         ([*photographs()[:7], cut_in_half(photographs()[7])], "Frame 8 is a JPEG file that is damaged or cut off"),
         ([*photographs()[:7], without_middle(photographs()[7])], "Frame 8 is a JPEG file that is damaged or cut off"),
         ([*photographs()[:7], photographs(96, 128)[7]], "Frame 8 is 128 × 96 pixels and the first one 160 × 120"),

@@ -1,4 +1,4 @@
-"""One pass over a clip gives the windows that cutting it up would have given."""
+"""One pass over a clip gives the same windows as cutting it up."""
 
 from __future__ import annotations
 
@@ -93,10 +93,10 @@ def test_windows_of_a_recording_equal_the_clips_that_are_cut_out_of_it() -> None
     assert len(timeline.windows) == 3
     for window in timeline.windows:
         clip = read_clip(cut(data, window.start, 3.0))
-        assert window.face == clip.report.face
+        assert window.face == clip.face
         assert np.abs(window.frames.astype(int) - clip.frames).mean() < FRAME_TOLERANCE
         assert np.abs(window.log_mel - clip.log_mel).mean() < LOG_MEL_TOLERANCE
-        assert window.quality.audio_level == pytest.approx(clip.report.quality.audio_level, abs=0.1)
+        assert window.quality.audio_level == pytest.approx(clip.quality.audio_level, abs=0.1)
 
 
 def test_a_clip_shorter_than_the_window_gives_one_that_equals_the_clips() -> None:
@@ -105,7 +105,7 @@ def test_a_clip_shorter_than_the_window_gives_one_that_equals_the_clips() -> Non
     [window] = timeline.windows
     np.testing.assert_array_equal(window.frames, clip.frames)
     np.testing.assert_array_equal(window.log_mel, clip.log_mel)
-    assert (window.length, window.quality) == (clip.report.window_length, clip.report.quality)
+    assert (window.length, window.quality) == (clip.length, clip.quality)
 
 
 def test_the_box_follows_a_face_that_moves() -> None:

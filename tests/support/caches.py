@@ -69,7 +69,7 @@ def draw_faces(random: np.random.Generator, each: int = 2) -> FaceStore:
     labels = [LABELS.index(label) for label in LABEL_OF_CLASS.values()]
     wanted = [(part, label) for part in range(3) for label in labels for _ in range(each)]
     return FaceStore(
-        pictures=np.stack([picture(label, random) for _, label in wanted]),
+        images=np.stack([picture(label, random) for _, label in wanted]),
         labels=np.array([label for _, label in wanted]),
         parts=np.array([part for part, _ in wanted]),
     )

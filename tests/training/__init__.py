@@ -1,1 +1,1 @@
-"""Network, data and the training loop."""
+"""Tests of the network, its data and the training loop."""

@@ -1,4 +1,4 @@
-"""Drawn data that several tests of training read."""
+"""Synthetic data that several tests of training read."""
 
 from __future__ import annotations
 

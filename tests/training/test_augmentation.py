@@ -1,4 +1,4 @@
-"""Changes to clips keep what they are about, and treat all frames of a clip alike."""
+"""Augmentation preserves the content of clips and changes all frames of a clip alike."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ import pytest
 
 from avemotion.preprocessing.contract import INPUTS, LABELS, LOG_MEL
 from avemotion.preprocessing.log_mel import log_mel
-from training.data import calibration_batches, heldout_batches
+from training.data.batches import calibration_batches, heldout_batches
 from training.data.cache import Cache, CacheError
 from training.data.splits import split_clips
 

@@ -1,4 +1,4 @@
-"""Checkpoints come back as they were written, and what is no checkpoint is refused in one sentence."""
+"""Checkpoints are read as they were written; other files are rejected with a message."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_a_checkpoint_comes_back_as_it_was_written(tmp_path: Path, checkpoint: C
 def test_a_file_that_is_no_checkpoint_is_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "best.pt"
     path.write_bytes(content)
-    with pytest.raises(ModelFileError, match=r"best\.pt is damaged or no checkpoint"):
+    with pytest.raises(ModelFileError, match=r"best\.pt is damaged or not a checkpoint"):
         load_checkpoint(path)
 
 
@@ -68,7 +68,7 @@ def test_a_file_with_code_in_it_is_refused_and_not_run(tmp_path: Path) -> None:
             return Path.touch, (witness,)
 
     torch.save({"format": Touch()}, path)
-    with pytest.raises(ModelFileError, match="damaged or no checkpoint"):
+    with pytest.raises(ModelFileError, match="damaged or not a checkpoint"):
         load_checkpoint(path)
     assert not witness.exists()
 
@@ -93,8 +93,8 @@ def test_a_checkpoint_of_another_contract_is_refused_naming_the_difference(
     ("changes", "message"),
     [
         ({"format": "another program's"}, "is not a checkpoint of"),
-        ({"weights": None}, "lacks weights"),
-        ({"crop": "fisheye"}, "wants the crop 'fisheye'; known are face, none"),
+        ({"weights": None}, "lacks the entries weights"),
+        ({"crop": "fisheye"}, "has the crop mode 'fisheye'; expected face or none"),
         ({"config": {"fusion": "late", "layers": 3}}, "describes another network"),
     ],
 )
@@ -128,5 +128,5 @@ def test_a_branchs_weights_are_copied_and_the_rest_stays(tmp_path: Path) -> None
 
 def test_weights_without_a_place_are_refused_by_name(tmp_path: Path) -> None:
     save_branch(tmp_path / "video.pt", {"video.conv9.weight": torch.rand(3)}, {})
-    with pytest.raises(ModelFileError, match=r"video\.conv9\.weight of shape \[3\], which has no place"):
+    with pytest.raises(ModelFileError, match=r"video\.conv9\.weight of shape \[3\], which does not fit"):
         load_weights(tmp_path / "video.pt", EmotionNetwork(NetworkConfig()))

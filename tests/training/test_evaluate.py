@@ -1,4 +1,4 @@
-"""Evaluation counts what it says it counts, on the actors that it names."""
+"""Evaluation measures the actors that it names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Accuracy, recall and calibration error equal what is worked out by hand or by a library."""
+"""Accuracy, recall and calibration error equal values by hand or by a library."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from sklearn.metrics import balanced_accuracy_score
 
 from training.calibration import fit_temperature
 from training.evaluation import softmax
-from training.metrics import calibration_error, calibration_floor, reliability, score, unweighted_recall
+from training.metrics import calibration_error, chance_calibration_error, reliability, score, unweighted_recall
 
 
 def drawn_logits(count: int, sharpness: float, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -66,15 +66,15 @@ def test_calibrated_answers_err_by_as_much_as_chance_lets_few_clips_err() -> Non
     for seed in range(40):
         logits, labels = drawn_logits(240, 1.0, seed)
         errors.append(calibration_error(softmax(logits), labels))
-    mean, high = calibration_floor(softmax(drawn_logits(240, 1.0)[0]))
+    mean, high = chance_calibration_error(softmax(drawn_logits(240, 1.0)[0]))
     assert mean == pytest.approx(np.mean(errors), abs=0.01)
     assert np.mean(np.array(errors) < high) > 0.85
     overconfident, labels = drawn_logits(240, 3.0)
-    assert calibration_error(softmax(overconfident), labels) > calibration_floor(softmax(overconfident))[1]
+    assert calibration_error(softmax(overconfident), labels) > chance_calibration_error(softmax(overconfident))[1]
 
 
 def test_more_clips_show_calibration_more_closely() -> None:
-    few, many = (calibration_floor(softmax(drawn_logits(count, 1.0)[0]))[0] for count in (100, 6000))
+    few, many = (chance_calibration_error(softmax(drawn_logits(count, 1.0)[0]))[0] for count in (100, 6000))
     assert many < 0.02
     assert few > 0.05
 

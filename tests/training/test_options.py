@@ -1,4 +1,4 @@
-"""Data folders are found, prepared or refused as the command line says."""
+"""Data folders are found, prepared or rejected as documented."""
 
 from __future__ import annotations
 
@@ -45,5 +45,5 @@ def test_prepared_data_is_found_as_the_data_folder_or_below_it(tmp_path: Path, b
 
 
 def test_a_folder_without_data_is_refused_with_the_command_that_prepares_it(tmp_path: Path) -> None:
-    with pytest.raises(CacheError, match=r"holds no prepared data: run `python -m training\.prepare`"):
+    with pytest.raises(CacheError, match=r"is not a cache of decoded clips; run `python -m training\.prepare`"):
         prepared(tmp_path)

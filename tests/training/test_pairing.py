@@ -43,7 +43,7 @@ def test_samples_show_faces_of_their_own_part_only(paired_cache: Cache, part: in
     faces = paired_cache.faces
     assert faces is not None
     brightness = np.array([60, 130, 200], np.uint8)[faces.parts]
-    plain = replace(faces, pictures=np.broadcast_to(brightness[:, None, None], faces.pictures.shape))
+    plain = replace(faces, images=np.broadcast_to(brightness[:, None, None], faces.images.shape))
     samples = ClipSamples(replace(paired_cache, faces=plain), np.arange(96), part)
     shown = {int(value) for place in range(96) for value in np.unique(samples.arrays(place)[FRAMES.name])}
     assert shown == {(60, 130, 200)[part]}
@@ -85,7 +85,7 @@ def test_copies_of_a_picture_never_straddle_parts(tmp_path: Path) -> None:
             if number < 10:
                 files.writestr(f"PublicTest/happy/{number}.jpg", encoded)
     training, validation, test = read_parts(archive)
-    contents = [{picture.tobytes() for picture in part.pictures} for part in (training, validation, test)]
+    contents = [{picture.tobytes() for picture in part.images} for part in (training, validation, test)]
     assert [len(content) for content in contents] == [48, 2, 10]
     assert len(set.union(*contents)) == 60
     assert (len(training.labels), len(validation.labels)) == (96, 4)
@@ -93,7 +93,7 @@ def test_copies_of_a_picture_never_straddle_parts(tmp_path: Path) -> None:
 
 def test_real_faces_are_split_without_a_picture_in_two_parts() -> None:
     faces = face_store(data_path("fer2013.zip"))
-    contents = [{picture.tobytes() for picture in faces.pictures[faces.parts == part]} for part in PARTS]
+    contents = [{picture.tobytes() for picture in faces.images[faces.parts == part]} for part in PARTS]
     assert not contents[0] & contents[1]
     assert not (contents[0] | contents[1]) & contents[2]
     assert [len(content) > 1000 for content in contents] == [True] * 3

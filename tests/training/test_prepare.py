@@ -1,4 +1,4 @@
-"""Data are decoded once, broken files are skipped, and a second run continues."""
+"""Data is decoded once, broken files are skipped, and a second run continues."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ def test_a_folder_without_ravdess_names_is_refused_in_one_sentence(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["ravdess", str(tmp_path), str(tmp_path / "cache")]) == 1
-    assert "holds no RAVDESS file" in capsys.readouterr().err
+    assert "has no RAVDESS file" in capsys.readouterr().err
 
 
 def test_data_that_was_not_prepared_is_refused_with_the_command_that_prepares_it(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""A voice recorded otherwise is the same voice: whole, and with the noise and silence that were asked for."""
+"""A changed recording keeps the whole voice, with the requested noise and silence."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def test_every_condition_changes_the_sound_and_is_measured(
     voice: Tensor, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     changed = {name: change(voice) for name, change in CONDITIONS.items()}
-    assert [name for name, waveform in changed.items() if torch.equal(waveform, voice)] == ["as it is"]
+    assert [name for name, waveform in changed.items() if torch.equal(waveform, voice)] == ["unchanged"]
     assert len({waveform.numpy().tobytes() for waveform in changed.values()}) == len(CONDITIONS)
     cache = synthetic_cache(tmp_path_factory.mktemp("voices"), actors=[1])
     recalls = recall_when_recorded_otherwise(EmotionNetwork(NetworkConfig("late")), cache, np.arange(8))

@@ -1,4 +1,4 @@
-"""Files say which code made them, and are made where nobody can say it."""
+"""Files name the commit of their code, and can be written without git."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""No actor and no byte-identical file straddles a split."""
+"""No actor and no byte-identical file is in two parts of a split."""
 
 from __future__ import annotations
 
@@ -87,11 +87,11 @@ def test_training_on_the_test_part_leaves_validation_alone(paired_cache: Cache) 
 
 
 def test_an_unknown_fold_is_refused(paired_cache: Cache) -> None:
-    with pytest.raises(ValueError, match="fold is 6, it must be from 0 to 5"):
+    with pytest.raises(ValueError, match="fold is 6; it must be from 0 to 5"):
         split_clips(paired_cache, "kfold", fold=6)
 
 
 def test_too_few_actors_are_refused(paired_cache: Cache) -> None:
     few = replace(paired_cache, records=paired_cache.records[:16], rows=paired_cache.rows[:16])
-    with pytest.raises(CacheError, match="clips of 2 actors, 6 folds need 6"):
+    with pytest.raises(CacheError, match="clips of 2 actors; 6 folds need at least 6"):
         split_clips(few, "subject")

@@ -1,4 +1,4 @@
-"""Training starts from what it is told to, and never from a branch that heard a tested actor."""
+"""Training starts from the named weights, and never from a branch trained on a tested actor."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_a_file_that_lacks_a_layer_is_refused(network: EmotionNetwork, tmp_path:
     weights = torchvision_file(tmp_path / "resnet18.pth").state_dict()
     del weights["layer3.1.conv2.weight"]
     torch.save(weights, tmp_path / "short.pth")
-    with pytest.raises(ModelFileError, match=r"does not hold torchvision's ResNet18.*layer3\.1\.conv2\.weight"):
+    with pytest.raises(ModelFileError, match=r"does not contain torchvision's ResNet18.*layer3\.1\.conv2\.weight"):
         load_video_weights(network, str(tmp_path / "short.pth"))
 
 
@@ -75,7 +75,7 @@ def test_branches_are_put_together(network: EmotionNetwork, tmp_path: Path) -> N
 
 def test_a_branch_that_heard_a_tested_actor_is_refused_by_number(network: EmotionNetwork, tmp_path: Path) -> None:
     save_branch(tmp_path / "audio.pt", {"audio_classifier.bias": torch.rand(8)}, {"training_actors": [1, 2, 9]})
-    with pytest.raises(LeakError, match=r"actors whom this run validates or tests on: 2, 9\."):
+    with pytest.raises(LeakError, match=r"actors that this run validates or tests on: 2, 9\."):
         start_from(network, [tmp_path / "audio.pt"], {2, 3, 9})
 
 

@@ -1,4 +1,4 @@
-"""Changed copies of voices change what they say they change, by no more than they may, and are training's alone."""
+"""Changed copies of voices stay within their limits and are used in training only."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from avemotion.preprocessing.contract import LOG_MEL, SAMPLE_RATE, WINDOW_SAMPLES
 from avemotion.preprocessing.log_mel import log_mel
 from tests.support.caches import synthetic_cache
-from training.data import calibration_batches
+from training.data.batches import calibration_batches
 from training.data.cache import CacheWriter, open_cache
 from training.data.samples import ClipSamples
 from training.data.waveforms import WaveformChanges, change_waveform

@@ -1,5 +1,1 @@
-"""Data sets, their splits, and the cache that training reads."""
-
-from training.data.batches import calibration_batches, heldout_batches
-
-__all__ = ["calibration_batches", "heldout_batches"]
+"""Data sets, their splits, and the cache of decoded clips."""

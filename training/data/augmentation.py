@@ -1,4 +1,4 @@
-"""Changes to whole batches of samples in training, on whatever device they are."""
+"""Augmentation of batches during training, on the device of the batch."""
 
 from __future__ import annotations
 
@@ -12,25 +12,26 @@ from avemotion.preprocessing.contract import FRAMES, LOG_MEL, PRESENT
 from training.data.spectrograms import SpectrogramChanges, change_spectrograms
 
 MODALITY_DROPOUT: Final = 0.15
-"""Share of samples that lose their video, and as many others their audio."""
+"""Share of samples that lose their video; the same share of others loses its audio."""
 
 _MASKED: Final = SpectrogramChanges(time_mask=20, mel_mask=6)
 
 
 class Augmentation:
-    """Changes that leave an emotion what it is: of pictures by Kornia, and of sound.
+    """Augmentations that preserve the emotion: of frames by Kornia, and of sound.
 
-    All frames of a clip are changed alike. The tint is for faces from grey pictures: those served are in colour.
+    All frames of a clip are changed alike. Frames are tinted because training faces are grey and served faces are in
+    colour.
     """
 
     def __init__(self, *, masks: bool = True) -> None:
-        """Choose changes.
+        """Choose augmentations.
 
         Args:
-            masks: Silence a stretch of time and some mel bins of each spectrogram (SpecAugment).
+            masks: Mask a stretch of time and some mel bins of each spectrogram (SpecAugment).
         """
         self._sound = _MASKED if masks else SpectrogramChanges()
-        self._pictures = augmentation.VideoSequential(
+        self._video = augmentation.VideoSequential(
             augmentation.RandomHorizontalFlip(p=0.5),
             augmentation.RandomAffine(degrees=10.0, translate=(0.06, 0.06), scale=(0.9, 1.15), p=0.9),
             augmentation.ColorJiggle(brightness=0.2, contrast=0.25, saturation=0.2, hue=0.03, p=0.8),
@@ -41,17 +42,17 @@ class Augmentation:
         )
 
     def __call__(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Change pictures and sound of a batch; frames become float [B, 8, 112, 112, 3] in [0, 255]."""
+        """Augment frames and sound of a batch; frames become float [B, 8, 112, 112, 3] in [0, 255]."""
         return batch | {
             FRAMES.name: self._frames(batch[FRAMES.name]),
             LOG_MEL.name: change_spectrograms(batch[LOG_MEL.name], self._sound),
         }
 
     def _frames(self, frames: Tensor) -> Tensor:
-        """Change frames [B, 8, H, W, 3] in [0, 255], all of a clip alike; float, same shape and range."""
-        pictures = self._pictures(frames.movedim(-1, 2).float() / 255)
+        """Augment frames [B, 8, H, W, 3] in [0, 255], all of a clip alike; float, same shape and range."""
+        video = self._video(frames.movedim(-1, 2).float() / 255)
         gain = 1 + 0.2 * (2 * torch.rand(len(frames), 1, 3, 1, 1, device=frames.device) - 1)
-        tinted: Tensor = 255 * (pictures * gain).clamp(0, 1)
+        tinted: Tensor = 255 * (video * gain).clamp(0, 1)
         return tinted.movedim(2, -1)
 
 
@@ -62,9 +63,9 @@ def mix(
 
     Args:
         batch: Tensors by name, with `present`.
-        names: Which of them are mixed; floating point.
+        names: Names of the floating-point tensors to mix.
         targets: float [B, 8].
-        strength: Both parameters of the beta distribution of the share; 0 for none.
+        strength: Both parameters of the beta distribution of the share; 0 for no mixing.
 
     Returns:
         The batch and the targets, mixed in the same shares.
@@ -85,15 +86,15 @@ def mix(
 
 
 def mix_pairs(inputs: Tensor, targets: Tensor, strength: float) -> tuple[Tensor, Tensor]:
-    """Mix each of a batch of one modality with another, all in the same share (mixup, as in `mix`).
+    """Mix each sample of one modality with another, all in the same share (mixup, as in `mix`).
 
     Args:
         inputs: float [B, ...].
         targets: float [B, classes].
-        strength: Both parameters of the beta distribution of the share; 0 for none.
+        strength: Both parameters of the beta distribution of the share; 0 for no mixing.
 
     Returns:
-        Both, mixed.
+        Mixed inputs and targets.
     """
     if not strength:
         return inputs, targets
@@ -104,7 +105,7 @@ def mix_pairs(inputs: Tensor, targets: Tensor, strength: float) -> tuple[Tensor,
 
 
 def drop_modalities(present: Tensor, share: float = MODALITY_DROPOUT) -> Tensor:
-    """Take video from some samples and audio from others; none that had both loses both.
+    """Drop the video of some samples and the audio of others; only samples that have both lose one.
 
     Args:
         present: bool [B, 2].

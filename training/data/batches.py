@@ -1,4 +1,4 @@
-"""Unchanged contract inputs for the export: what INT8 is calibrated with, and what it is measured with."""
+"""Contract inputs without augmentation for the export: calibration clips and held-out clips for INT8."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ _BATCH = 16
 
 
 def calibration_batches(cache_dir: Path, count: int, seed: int) -> Iterator[Arrays]:
-    """Clips of training actors and training faces.
+    """Read clips of training actors and training faces.
 
     Args:
         cache_dir: Folder written by `training.prepare`.
-        count: How many clips, at most as many as there are.
+        count: Number of clips, limited by those in the cache.
         seed: Seed of the choice.
 
     Yields:
         Contract inputs by name, each with a batch dimension.
 
     Raises:
-        CacheError: There is no prepared data.
+        CacheError: The folder is not a cache.
     """
     for batch, _ in _batches(cache_dir, "training", count, seed):
         yield batch
@@ -41,18 +41,18 @@ def calibration_batches(cache_dir: Path, count: int, seed: int) -> Iterator[Arra
 def heldout_batches(
     cache_dir: Path, count: int | None = None, seed: int = 0
 ) -> Iterator[tuple[Arrays, npt.NDArray[np.int64]]]:
-    """Clips of validation actors and test faces: a fusion may have learned on validation faces.
+    """Read clips of validation actors and test faces: a fusion may have been trained on validation faces.
 
     Args:
         cache_dir: Folder written by `training.prepare`.
-        count: How many clips at most; all by default.
+        count: Limit of the number of clips; all by default.
         seed: Seed of the choice, and of faces.
 
     Yields:
         Contract inputs by name with a batch dimension, and labels int64 [B].
 
     Raises:
-        CacheError: There is no prepared data.
+        CacheError: The folder is not a cache.
     """
     yield from _batches(cache_dir, "validation", count, seed)
 

@@ -1,8 +1,8 @@
-"""Decoded clips on disk, so that each clip is decoded once and training reads memory-mapped arrays.
+"""The cache of decoded clips: each clip is decoded once, and training reads memory-mapped arrays.
 
-A cache is a folder: `clips.jsonl` with one line a file in the order of the arrays' rows, `frames.npy` and
-`waveforms.npy` with the clips' tensors; where they were asked for, `copies.npy` with changed waveforms; and, for voices
-that are paired with faces from elsewhere, `faces.npz`.
+A cache is a folder with `clips.jsonl`, one line per file in the order of the arrays' rows, and `frames.npy` and
+`waveforms.npy` with the clips' tensors. Optional are `copies.npy` with changed waveforms, and `faces.npz` for voices
+that are paired with faces.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _FACES: Final = "faces.npz"
 
 
 class CacheError(EmotionError):
-    """Prepared data is missing, or was prepared otherwise than it is asked for."""
+    """A cache is missing or unsuitable."""
 
     code = "bad_cache"
 
@@ -40,15 +40,15 @@ class ClipRecord:
 
     Attributes:
         file: Path below the data set's folder.
-        size: Bytes, by which a changed file is noticed.
+        size: Size in bytes, by which a changed file is noticed.
         digest: SHA-256 of the bytes; equal for byte-identical files.
         take: Equal for files that show the same performance.
         label: Index into the contract's labels.
         actor: Number of the speaker.
-        crop: How frames were cut.
-        video: Whether its frames are there.
-        audio: Whether its sound is there.
-        error: Why the file is left out; empty where it is usable.
+        crop: Crop mode of the frames.
+        video: Whether it has frames.
+        audio: Whether it has sound.
+        error: Why the file cannot be used; empty if it can.
     """
 
     file: str
@@ -68,12 +68,12 @@ class FaceStore:
     """Faces that are paired with voices.
 
     Attributes:
-        pictures: uint8 [N, 48, 48], grey.
+        images: uint8 [N, 48, 48], grey.
         labels: int64 [N], indices into the contract's labels.
-        parts: int64 [N], 0 training, 1 validation, 2 test.
+        parts: int64 [N]: 0 training, 1 validation, 2 test.
     """
 
-    pictures: npt.NDArray[np.uint8]
+    images: npt.NDArray[np.uint8]
     labels: npt.NDArray[np.int64]
     parts: npt.NDArray[np.int64]
 
@@ -83,13 +83,13 @@ class Cache:
     """Usable clips, memory-mapped.
 
     Attributes:
-        folder: Where it lies.
-        records: What each usable clip is.
+        folder: Folder of the cache.
+        records: Records of the usable clips.
         rows: int64 [N], the row of each usable clip in the arrays.
         frames: uint8 [rows, 8, 112, 112, 3].
         waveforms: float32 [rows, 48000].
-        copies: int16 [copies, rows, 48000], changed waveforms in units of 1/32767, or None where none were made.
-        faces: Faces for voices, or None where clips bring their own frames.
+        copies: int16 [copies, rows, 48000], changed waveforms in units of 1/32767; None if there are none.
+        faces: Faces for voices; None if clips have their own frames.
     """
 
     folder: Path
@@ -101,7 +101,7 @@ class Cache:
     faces: FaceStore | None
 
     def waveform(self, clip: int, copy: int = 0) -> npt.NDArray[np.float32]:
-        """float32 [48000] of a usable clip: 0 is the clip itself, others are its changed copies."""
+        """Waveform float32 [48000] of a usable clip; copy 0 is the clip itself, others are its changed copies."""
         row = self.rows[clip]
         if copy == 0 or self.copies is None:
             return np.array(self.waveforms[row])
@@ -109,7 +109,7 @@ class Cache:
 
     @property
     def waveform_count(self) -> int:
-        """Waveforms of each clip, itself and changed copies."""
+        """Number of waveforms per clip: itself and its changed copies."""
         return 1 if self.copies is None else 1 + len(self.copies)
 
     @property
@@ -124,34 +124,36 @@ class Cache:
 
     @property
     def digest(self) -> bytes:
-        """Equal for caches of the same files, cut alike, with the same faces and changed copies."""
+        """Equal for caches of the same files with the same crop mode, faces and changed copies."""
         digest = hashlib.sha256("".join(_line(record) for record in self.records).encode())
         if self.faces is not None:
-            for array in (self.faces.pictures, self.faces.labels, self.faces.parts):
+            for array in (self.faces.images, self.faces.labels, self.faces.parts):
                 digest.update(array.tobytes())
         if self.copies is not None:
-            # One voice tells how all were changed.
+            # The copies of one voice identify those of all.
             digest.update(self.copies[:, self.rows[0]].tobytes())
         return digest.digest()
 
     @property
     def crop(self) -> CropMode:
-        """How the clips' frames were cut; faces that are paired with voices are cut around the face."""
+        """Crop mode of the clips' frames; faces that are paired with voices are cropped around the face."""
         return self.records[0].crop
 
 
 def open_cache(folder: Path) -> Cache:
-    """Open prepared data for reading.
+    """Open a cache for reading.
 
     Raises:
-        CacheError: There is none, or nothing in it is usable.
+        CacheError: The folder is not a cache, or no clip in it is usable.
     """
     if not (folder / _CLIPS).is_file():
-        raise CacheError(f"{folder} holds no prepared data: run `python -m training.prepare` on the data set first.")
+        raise CacheError(
+            f"{folder} is not a cache of decoded clips; run `python -m training.prepare` on the data set first."
+        )
     records = read_records(folder)
     rows = [row for row, record in enumerate(records) if not record.error]
     if not rows:
-        raise CacheError(f"None of the {len(records)} files prepared in {folder} is usable.")
+        raise CacheError(f"None of the {len(records)} files in the cache {folder} is usable.")
     return Cache(
         folder=folder,
         records=tuple(records[row] for row in rows),
@@ -164,7 +166,7 @@ def open_cache(folder: Path) -> Cache:
 
 
 def read_records(folder: Path) -> list[ClipRecord]:
-    """What is in the cache by row; an incomplete last line, left by an interruption, is dropped."""
+    """Records of a cache by row; an incomplete last line after an interruption is dropped."""
     if not (folder / _CLIPS).is_file():
         return []
     records = []
@@ -177,22 +179,22 @@ def read_records(folder: Path) -> list[ClipRecord]:
 
 
 class CacheWriter:
-    """Adds clips to a cache, each complete before the next; may be interrupted anywhere."""
+    """Adds clips to a cache one by one; it can be interrupted at any time."""
 
     def __init__(self, folder: Path, *, keep: Iterable[int], capacity: int) -> None:
         """Open a cache for more clips.
 
         Args:
-            folder: Folder of the cache; it is made.
-            keep: Rows that stay; others, whose files changed or are gone, are dropped.
-            capacity: Clips that the arrays must have room for, beside those that stay.
+            folder: Folder of the cache, which is created.
+            keep: Rows to keep; others, whose files have changed or are gone, are dropped.
+            capacity: Number of clips to add.
         """
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
         rows = list(keep)
         records = read_records(folder)
         if capacity or len(rows) < len(records):
-            # They are of the clips there were.
+            # Copies belong to the former rows.
             (folder / _COPIES).unlink(missing_ok=True)
         capacity += len(rows)
         self._frames = _resized(folder / _FRAMES, rows, (capacity, *FRAMES.shape), np.dtype(FRAMES.dtype))
@@ -208,7 +210,7 @@ class CacheWriter:
         frames: npt.NDArray[np.uint8] | None,
         waveform: npt.NDArray[np.float32] | None,
     ) -> None:
-        """Write one clip: its tensors first, so that a line in the index always has them."""
+        """Write one clip: its tensors first, so that every line of the index has its tensors."""
         if frames is not None:
             self._frames[self._next] = frames
         if waveform is not None:
@@ -219,20 +221,20 @@ class CacheWriter:
 
 
 def write_faces(folder: Path, faces: FaceStore) -> None:
-    """Put faces beside the voices of a cache."""
+    """Write faces for the voices of a cache."""
     folder.mkdir(parents=True, exist_ok=True)
     temporary = folder / f"new-{_FACES}"
-    np.savez(temporary, pictures=faces.pictures, labels=faces.labels, parts=faces.parts)
+    np.savez(temporary, pictures=faces.images, labels=faces.labels, parts=faces.parts)
     temporary.replace(folder / _FACES)
 
 
 @contextmanager
 def write_copies(cache: Cache, count: int) -> Iterator[npt.NDArray[np.int16]]:
-    """An array [count, rows, 48000] to write changed waveforms to; in the end it takes the place of an earlier one.
+    """Yield an array [count, rows, 48000] for changed waveforms, which finally replaces an existing one.
 
     Args:
-        cache: Prepared data.
-        count: Changed copies of each waveform; 0 removes earlier ones.
+        cache: The cache.
+        count: Number of copies of each waveform; 0 removes existing ones.
     """
     path = cache.folder / _COPIES
     if not count:
@@ -250,7 +252,7 @@ def write_copies(cache: Cache, count: int) -> Iterator[npt.NDArray[np.int16]]:
 
 
 def holds_faces(folder: Path) -> bool:
-    """Whether a cache pairs voices with faces from elsewhere."""
+    """Whether a cache pairs voices with faces."""
     return (folder / _FACES).is_file()
 
 
@@ -262,7 +264,7 @@ def _read_faces(path: Path) -> FaceStore | None:
 
 
 def _resized(path: Path, rows: list[int], shape: tuple[int, ...], dtype: np.dtype[Any]) -> npt.NDArray[Any]:
-    """A writable memory-mapped array whose first rows are those kept; rows never written take no disk."""
+    """A writable memory-mapped array that starts with the kept rows; rows not yet written take no disk space."""
     old = np.load(path, mmap_mode="r+") if path.is_file() else None
     if old is not None and old.shape == shape and rows == list(range(len(rows))):
         return np.asarray(old)

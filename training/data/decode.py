@@ -1,7 +1,7 @@
-"""Decode a data set once, on all cores, into a cache.
+"""Decoding of a data set, once and on all cores, into a cache.
 
-Files come from anywhere, so each is decoded in a process that may crash or hang without stopping the others; the
-file is then reported, marked in the cache, and skipped.
+Each file is decoded in a process that may crash or hang without stopping the others. Such a file is reported, marked in
+the cache, and skipped.
 """
 
 from __future__ import annotations
@@ -27,25 +27,25 @@ from training.data.cache import CacheWriter, ClipRecord, read_records
 from training.data.ravdess import find_files, parse_name
 
 SECONDS_PER_FILE: Final = 120.0
-"""A file that takes longer is given up."""
+"""Limit of the time for one file."""
 
 Decoded = tuple[ClipRecord, npt.NDArray[np.uint8] | None, npt.NDArray[np.float32] | None]
 
 
 def decode_ravdess(folder: Path, cache: Path, *, crop: CropMode = "face", workers: int | None = None) -> list[str]:
-    """Decode every RAVDESS file that the cache does not hold yet, and forget files that are gone or changed.
+    """Decode every RAVDESS file that the cache lacks, and drop files that are gone or have changed.
 
     Args:
         folder: The data set as it is downloaded.
         cache: Folder of the cache.
-        crop: How frames are cut.
-        workers: Processes; one per core by default.
+        crop: Crop mode of frames.
+        workers: Number of processes; one per core by default.
 
     Returns:
         One sentence for each file that cannot be used.
 
     Raises:
-        FileNotFoundError: There is no file of RAVDESS in the folder.
+        FileNotFoundError: The folder has no RAVDESS file.
     """
     files = {str(path.relative_to(folder)): path for path in find_files(folder)}
     records = read_records(cache)
@@ -67,14 +67,14 @@ def decode_ravdess(folder: Path, cache: Path, *, crop: CropMode = "face", worker
 
 
 def describe(folder: Path, path: Path, crop: CropMode) -> ClipRecord:
-    """What the name and the bytes of a file say, before it is decoded.
+    """Make the record of a file from its name and bytes, before it is decoded.
 
     Raises:
-        ValueError: The name is not one of RAVDESS.
+        ValueError: The name is not a RAVDESS name.
     """
     performance = parse_name(path)
     if performance is None:
-        raise ValueError(f"{path.name} is not a name of RAVDESS")
+        raise ValueError(f"{path.name} is not a RAVDESS file name")
     return ClipRecord(
         file=str(path.relative_to(folder)),
         size=path.stat().st_size,
@@ -87,14 +87,14 @@ def describe(folder: Path, path: Path, crop: CropMode) -> ClipRecord:
 
 
 def decode(path: Path, record: ClipRecord) -> Decoded:
-    """Decode one file; one that cannot be used comes back with its error."""
+    """Decode one file; the record of a file that cannot be used holds the error."""
     try:
         clip = read_clip(path, crop=record.crop)
     except MediaError as error:
         return replace(record, error=error.message), None, None
     video, audio = (bool(there) for there in clip.present)
     if not video and not audio:
-        return replace(record, error=" ".join(clip.report.missing.values())), None, None
+        return replace(record, error=" ".join(clip.missing.values())), None, None
     return (
         replace(record, video=video, audio=audio),
         clip.frames if video else None,
@@ -105,7 +105,7 @@ def decode(path: Path, record: ClipRecord) -> Decoded:
 def _decode_all(folder: Path, records: Sequence[ClipRecord], workers: int | None) -> Iterator[Decoded]:
     if not records:
         return
-    # Fresh processes: forked ones would inherit locks of whatever threads this process runs.
+    # Spawned processes: forked ones would inherit locks of this process's threads.
     context = multiprocessing.get_context("spawn")
     count = min(workers or os.cpu_count() or 1, len(records))
     with ProcessPool(max_workers=count, context=context) as pool:

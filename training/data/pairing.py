@@ -1,7 +1,7 @@
-"""Faces for voices: audio-visual samples out of separate sources, for want of real pairs.
+"""Pairing of voices with faces: audio-visual samples from separate sources, in place of real pairs.
 
-A voice of an emotion gets a face of the same emotion. No sample shows one person, so nothing that only a pair can
-show, such as lips that match the words, can be learned from them.
+A voice of an emotion gets a face of the same emotion. No sample shows a single person, so that a network cannot learn
+what only a real pair shows, such as lips that match the words.
 """
 
 from __future__ import annotations
@@ -23,21 +23,21 @@ FACES_OF_LABEL: Final = {label: "neutral" if label == "calm" else label for labe
 
 
 def face_store(archive: Path) -> FaceStore:
-    """Faces of FER2013 with the part each belongs to, the same parts as in `training.pretrain_faces`.
+    """Read the faces of FER2013 with their parts, which are those of `training.pretrain_faces`.
 
     Raises:
-        DamagedMediaError: The archive holds no faces.
+        DamagedMediaError: The archive has no faces.
     """
     parts = read_parts(archive)
     return FaceStore(
-        np.concatenate([faces.pictures for faces in parts]),
+        np.concatenate([faces.images for faces in parts]),
         np.concatenate([faces.labels for faces in parts]),
         np.repeat((TRAINING, VALIDATION, TEST), [len(faces.labels) for faces in parts]),
     )
 
 
 def matching_faces(faces: FaceStore, part: int) -> tuple[npt.NDArray[np.int64], ...]:
-    """For each label, the faces of one part that a voice of that label may get.
+    """Indices of the faces of one part that match each label.
 
     Raises:
         ValueError: A label has no face in this part.

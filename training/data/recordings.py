@@ -1,8 +1,8 @@
-"""What recordings of one voice differ by: when it begins, how much silence lies around it, and the noise of the room.
+"""Changes of recordings: onset of speech, silence around it, and noise of the room.
 
-RAVDESS was recorded in a studio, each sentence about a second after the start: a network that knows nothing else
-takes the hiss of a microphone for an emotion. Loudness is left alone, for the log-mel is relative to the clip's own
-maximum.
+RAVDESS was recorded in a studio, each sentence about a second after the start. A network trained on nothing else
+mistakes the hiss of a microphone for an emotion. Loudness is not changed, because the log-mel spectrogram is relative
+to the clip's own maximum.
 """
 
 from __future__ import annotations
@@ -17,24 +17,24 @@ from torch.nn import functional
 from avemotion.preprocessing.contract import SAMPLE_RATE
 
 _BLOCK: Final = 160
-"""Samples by which speech is looked for: 10 ms."""
+"""Resolution of the search for speech, in samples: 10 ms."""
 
 _AUDIBLE: Final = 0.01
-"""Level of speech at least, as a share of the loudest block: -40 dB."""
+"""Lower bound of the level of speech, relative to the loudest block: -40 dB."""
 
 
 @dataclass(frozen=True)
 class RecordingChanges:
-    """How much is changed.
+    """Ranges of the changes.
 
     Attributes:
-        moved: Share of voices that begin at any other time, their speech still whole; the others move a little.
-        shift: Seconds by which these move at most, either way.
+        moved: Share of voices that start at a random time, with all of their speech; the others move slightly.
+        shift: Limit of the slight move in either direction, in seconds.
         noisy: Share of voices with noise.
         noise: Range of the signal-to-noise ratio, in dB of the window's mean power.
         colour: Range of the noise's spectral slope: its power falls by the frequency to this power, from 0, white, to
             2, brown.
-        padded: Share of voices with digital silence before and after their speech, from anywhere on.
+        padded: Share of voices with digital silence of random length before and after their speech.
     """
 
     moved: float = 0.4
@@ -46,15 +46,15 @@ class RecordingChanges:
 
 
 def change_recordings(waveforms: Tensor, changes: RecordingChanges, generator: torch.Generator | None = None) -> Tensor:
-    """Record voices anew: each at another time, with other noise and other silence around it.
+    """Change the recordings of voices at random: onset, noise and silence.
 
     Args:
-        waveforms: float32 [B, N], mono at 16 kHz; nothing is done to silence.
-        changes: How much.
-        generator: Source of the amounts, on the waveforms' device; torch's own by default.
+        waveforms: float32 [B, N], mono at 16 kHz; silence is left unchanged.
+        changes: Ranges of the changes.
+        generator: Source of randomness, on the waveforms' device; torch's default if None.
 
     Returns:
-        float32 [B, N], not bound to [-1, 1].
+        float32 [B, N], not limited to [-1, 1].
     """
     batch, count = waveforms.shape
 
@@ -75,7 +75,7 @@ def change_recordings(waveforms: Tensor, changes: RecordingChanges, generator: t
 
 
 def speech_of(waveforms: Tensor) -> tuple[Tensor, Tensor]:
-    """First sample of what can be heard in each of [B, N], and the one after its last; int64 [B] each."""
+    """First sample of the audible part of each waveform [B, N], and the sample after its last; int64 [B] each."""
     count = waveforms.shape[1]
     blocks = functional.pad(waveforms, (0, -count % _BLOCK)).view(len(waveforms), -1, _BLOCK)
     level = blocks.abs().amax(dim=2)
@@ -86,7 +86,7 @@ def speech_of(waveforms: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def shifted(waveforms: Tensor, samples: Tensor) -> Tensor:
-    """Waveforms [B, N] that come later by some samples [B], or earlier, with silence in what they leave."""
+    """Waveforms [B, N] delayed by some samples [B], or advanced if negative, and filled with silence."""
     count = waveforms.shape[1]
     place = torch.arange(count, device=waveforms.device) - samples[:, None]
     inside = (place >= 0) & (place < count)
@@ -96,13 +96,13 @@ def shifted(waveforms: Tensor, samples: Tensor) -> Tensor:
 def noise_beside(
     waveforms: Tensor, decibels: Tensor, slope: Tensor, generator: torch.Generator | None = None
 ) -> Tensor:
-    """float32 [B, N] noise that lies some decibels [B] below the mean power of waveforms [B, N]."""
+    """Noise float32 [B, N], some decibels [B] below the mean power of waveforms [B, N]."""
     level = waveforms.square().mean(dim=1).sqrt() * 10 ** (-decibels / 20)
     return level[:, None] * coloured_noise(waveforms.shape[1], slope, generator)
 
 
 def coloured_noise(count: int, slope: Tensor, generator: torch.Generator | None = None) -> Tensor:
-    """float32 [B, count] noise of unit power whose power falls by the frequency to the power of `slope` [B]."""
+    """Noise float32 [B, count] of unit power with a power spectrum of frequency to the power of -`slope` [B]."""
     spectrum = torch.fft.rfft(torch.randn(len(slope), count, generator=generator, device=slope.device))
     frequency = torch.arange(spectrum.shape[1], device=slope.device)
     spectrum = spectrum * torch.where(frequency > 0, frequency ** (-slope[:, None] / 2), 0.0)

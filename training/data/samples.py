@@ -1,4 +1,4 @@
-"""Samples as the network takes them, out of a cache: clips with their own frames, or voices with faces."""
+"""Samples of a cache as network inputs: clips with their own frames, or voices paired with faces."""
 
 from __future__ import annotations
 
@@ -19,16 +19,15 @@ from training.data.recordings import RecordingChanges, change_recordings
 
 LABEL = "label"
 _VOICE = 1
-"""Sets the draws of a voice apart from those of a face."""
+"""Separates the random draws of a voice from those of a face."""
 
 
 class ClipSamples(Dataset[dict[str, Tensor]]):
-    """Some clips of a cache: the contract's inputs and a label.
+    """Clips of a cache as contract inputs with a label.
 
-    Unchanged, unless changed voices are asked for: one of the cache's changed copies or the voice itself, as it is or
-    recorded otherwise.
-    Where the cache holds faces for its voices, each voice gets one of the same emotion. Sample `k · N + i`, of N, is
-    sample `i` with another face and another motion, which depend on nothing but the seed and that number.
+    By default clips are unchanged. On request, voices are the cache's changed copies, or have changed recordings. If
+    the cache has faces for its voices, each voice gets a face of the same emotion. Sample `k · N + i`, of N, is sample
+    `i` with another face and another motion, which depend only on the seed and that number.
     """
 
     def __init__(
@@ -44,12 +43,12 @@ class ClipSamples(Dataset[dict[str, Tensor]]):
         """Choose clips.
 
         Args:
-            cache: Prepared data.
-            index: Which of its usable clips.
-            part: Which faces voices may get: `pairing.TRAINING`, `VALIDATION` or `TEST`.
+            cache: The cache.
+            index: Indices of its usable clips.
+            part: Part of the faces for voices: `pairing.TRAINING`, `VALIDATION` or `TEST`.
             seed: Seed of faces, motion and voices.
-            copies: Take changed copies of voices too, where the cache holds such.
-            recordings: Record voices otherwise.
+            copies: Whether to choose among a voice and its changed copies, if the cache has any.
+            recordings: Whether to change recordings.
         """
         self._cache = cache
         self._index = index
@@ -57,9 +56,7 @@ class ClipSamples(Dataset[dict[str, Tensor]]):
         self._waveforms = cache.waveform_count if copies else 1
         self._recordings = RecordingChanges() if recordings else None
         self._faces = (
-            None
-            if cache.faces is None
-            else [cache.faces.pictures[index] for index in matching_faces(cache.faces, part)]
+            None if cache.faces is None else [cache.faces.images[index] for index in matching_faces(cache.faces, part)]
         )
 
     @property
@@ -69,7 +66,7 @@ class ClipSamples(Dataset[dict[str, Tensor]]):
 
     @property
     def present(self) -> npt.NDArray[np.bool_]:
-        """Bool [N, 2]: has video, has audio."""
+        """Bool [N, 2]: whether each sample has video, whether it has audio."""
         paired = self._faces is not None
         records = [self._cache.records[clip] for clip in self._index]
         return np.array([(record.video or paired, record.audio) for record in records])
@@ -83,7 +80,7 @@ class ClipSamples(Dataset[dict[str, Tensor]]):
         return {name: torch.from_numpy(value) for name, value in tensors.items()}
 
     def arrays(self, number: int) -> dict[str, npt.NDArray[Any]]:
-        """The same as numpy arrays."""
+        """One sample as numpy arrays."""
         clip = int(self._index[number % len(self)])
         record, row = self._cache.records[clip], self._cache.rows[clip]
         spectrogram = np.zeros(LOG_MEL.shape, LOG_MEL.dtype)

@@ -1,4 +1,4 @@
-"""Spectrograms in batches, on whatever device they are, and changes to them that leave an emotion what it is."""
+"""Batches of spectrograms on any device, and augmentations that preserve the emotion."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from avemotion.preprocessing.log_mel import mel_filters
 
 @dataclass(frozen=True)
 class SpectrogramChanges:
-    """How much is changed at most.
+    """Limits of the changes.
 
-    Heavier changes than these cost recall on voices never heard.
+    Stronger changes than the defaults reduce the recall of unseen actors.
 
     Attributes:
-        shift: Frames by which sound moves in time, either way.
-        stretch: Share by which it is stretched or shortened.
-        mel_shift: Mel bins by which it moves in pitch, either way.
-        time_mask: Frames of the SpecAugment mask (Park et al. 2019, arXiv 1904.08779); 0 for none.
+        shift: Shift in time in either direction, in columns of the spectrogram.
+        stretch: Share by which sound is stretched or shortened.
+        mel_shift: Shift in pitch in either direction, in mel bins.
+        time_mask: Columns of the SpecAugment mask (Park et al. 2019, arXiv 1904.08779); 0 for none.
         mel_mask: Mel bins of the SpecAugment mask; 0 for none.
     """
 
@@ -35,14 +35,14 @@ class SpectrogramChanges:
 
 
 def change_spectrograms(log_mel: Tensor, changes: SpectrogramChanges) -> Tensor:
-    """Shift, stretch and mask each of a batch of spectrograms by random amounts of its own.
+    """Shift, stretch and mask each spectrogram of a batch by random amounts.
 
     Args:
         log_mel: float [B, 64, 188] in [-1, 1].
-        changes: How much.
+        changes: Limits of the changes.
 
     Returns:
-        The same shape; what moves in from outside is silence, -1.
+        The same shape, filled with silence (-1).
     """
     count, device = len(log_mel), log_mel.device
     transform = torch.zeros(count, 2, 3, device=device)
@@ -51,14 +51,14 @@ def change_spectrograms(log_mel: Tensor, changes: SpectrogramChanges) -> Tensor:
     transform[:, 1, 1] = 1
     transform[:, 1, 2] = 2 * changes.mel_shift / MEL_BINS * _uniform(count, device)
     grid = functional.affine_grid(transform, [count, 1, MEL_BINS, MEL_FRAMES], align_corners=False)
-    # Samples outside count as 0, so that silence is moved to 0 meanwhile.
+    # Samples outside count as 0, so that silence is shifted to 0 for the transform.
     moved = functional.grid_sample(log_mel[:, None] + 1, grid, align_corners=False)[:, 0] - 1
     masked = _mask(moved, changes.time_mask, axis=2)
     return _mask(masked, changes.mel_mask, axis=1)
 
 
 def _mask(log_mel: Tensor, longest: int, axis: int) -> Tensor:
-    """Silence a random stretch of each spectrogram."""
+    """Mask a random stretch of each spectrogram with silence."""
     if not longest:
         return log_mel
     count, size, device = len(log_mel), log_mel.shape[axis], log_mel.device
@@ -71,13 +71,13 @@ def _mask(log_mel: Tensor, longest: int, axis: int) -> Tensor:
 
 @dataclass(frozen=True)
 class SpeechChanges:
-    """How much a voice is changed at most, before its mel filters, where pitch and speed are what they are called.
+    """Limits of changes of a voice before the mel filters, where pitch and speed are exact.
 
     Attributes:
-        pitch: Logarithm of the factor by which all frequencies are multiplied, fundamental and formants alike, as of
-            a smaller or larger speaker; 0.1 is 1.7 semitones.
-        tempo: Logarithm of the factor by which speech is slower or faster, at the same pitch.
-        shift: Frames by which it moves in time, either way.
+        pitch: Logarithm of the factor by which all frequencies are multiplied, fundamental and formants alike, as
+            with a smaller or larger speaker; 0.1 is 1.7 semitones.
+        tempo: Logarithm of the factor by which speech becomes slower or faster, at the same pitch.
+        shift: Shift in time in either direction, in columns of the spectrogram.
     """
 
     pitch: float = 0.1
@@ -86,14 +86,14 @@ class SpeechChanges:
 
 
 def changed_log_mel(waveforms: Tensor, changes: SpeechChanges) -> Tensor:
-    """Log-mel spectrograms of voices, each changed in pitch, tempo and time by random amounts of its own.
+    """Compute log-mel spectrograms of voices, each changed in pitch, tempo and time by random amounts.
 
     Args:
         waveforms: float32 [B, 48000], mono at 16 kHz.
-        changes: How much.
+        changes: Limits of the changes.
 
     Returns:
-        float32 [B, 64, 188] in [-1, 1]; what moves in from outside is silence.
+        float32 [B, 64, 188] in [-1, 1], filled with silence.
     """
     power = power_spectrogram(waveforms)
     count, device = len(power), power.device
@@ -101,7 +101,7 @@ def changed_log_mel(waveforms: Tensor, changes: SpeechChanges) -> Tensor:
     transform = torch.zeros(count, 2, 3, device=device)
     transform[:, 0, 0] = torch.exp(changes.tempo * _uniform(count, device))
     transform[:, 0, 2] = 2 * changes.shift / MEL_FRAMES * _uniform(count, device)
-    # Frequency 0 lies at -1 and stays there.
+    # Frequency 0 is at -1 and must stay there.
     transform[:, 1, 1], transform[:, 1, 2] = pitch, pitch - 1
     grid = functional.affine_grid(transform, [count, 1, *power.shape[1:]], align_corners=True)
     return scaled_log_mel(functional.grid_sample(power[:, None], grid, align_corners=True)[:, 0])
@@ -117,7 +117,7 @@ def power_spectrogram(waveforms: Tensor) -> Tensor:
 
 
 def scaled_log_mel(power: Tensor) -> Tensor:
-    """float32 [B, 64, 188] in [-1, 1] of power [B, 513, 188], as `preprocessing.log_mel` scales it."""
+    """Log-mel float32 [B, 64, 188] in [-1, 1] of power [B, 513, 188], scaled as in preprocessing."""
     decibels = 10 * torch.log10((_filters(power.device) @ power).clamp(min=POWER_MINIMUM))
     decibels = decibels - decibels.amax(dim=(1, 2), keepdim=True)
     return decibels.clamp(min=-DECIBEL_FLOOR) / (DECIBEL_FLOOR / 2) + 1

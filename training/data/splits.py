@@ -1,8 +1,7 @@
-"""Who is trained on and who is tested on.
+"""Splits of a cache into training, validation and test clips.
 
-On RAVDESS the split is everything: the same model scores far higher on a random split than with people it has never
-heard, so that reported numbers come from actor-disjoint folds. Files that show one performance, and byte-identical
-files, stay together in every mode.
+On RAVDESS the same model scores far higher on a random split than on unseen actors, so that reported numbers come from
+actor-disjoint folds. Files of one performance, and byte-identical files, stay together in every mode.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from sklearn.model_selection import StratifiedGroupKFold
 from training.data.cache import Cache, CacheError
 
 SplitMode = Literal["stratified", "subject", "kfold"]
-"""`stratified` mixes actors; `subject` keeps them apart; `kfold` does so in every of several folds."""
+"""`stratified` mixes actors; `subject` keeps them apart; `kfold` keeps them apart in each of several folds."""
 
 SPLIT_MODES: Final[tuple[SplitMode, ...]] = get_args(SplitMode)
 
@@ -32,9 +31,9 @@ class Split:
     """Indices into the usable clips of a cache.
 
     Attributes:
-        training: What weights are fitted to.
-        validation: What epochs, fusions and temperatures are chosen by.
-        test: What is only measured.
+        training: Clips that weights are fitted to.
+        validation: Clips that choose epochs, fusions and temperatures.
+        test: Clips that are only measured.
     """
 
     training: IntArray
@@ -58,19 +57,19 @@ def split_clips(
     """Split the clips of a cache.
 
     Args:
-        cache: Prepared data.
-        mode: How to split; `subject` is the first fold of `kfold`.
-        fold: Which fold is the test part; the next one is the validation part. For `kfold` only.
+        cache: The cache.
+        mode: Kind of split; `subject` is the first fold of `kfold`.
+        fold: Fold of the test part; the next one is the validation part. For `kfold` only.
         seed: Seed of the shuffle.
-        train_on_test: Move the test part into the training part, for a network that is to be served.
-        train_on_validation: Move the validation part into it, for a recipe that chooses nothing by validation.
+        train_on_test: Move the test part into the training part, for a network to be served.
+        train_on_validation: Move the validation part into it, for a recipe without choices by validation.
 
     Raises:
-        CacheError: There are fewer separable groups than folds.
-        ValueError: There is no such fold.
+        CacheError: The cache has fewer separable groups than folds.
+        ValueError: The fold does not exist.
     """
     if not 0 <= fold < FOLDS:
-        raise ValueError(f"fold is {fold}, it must be from 0 to {FOLDS - 1}")
+        raise ValueError(f"fold is {fold}; it must be from 0 to {FOLDS - 1}")
     of_clip = _stratified_folds(cache, seed) if mode == "stratified" else actor_folds(cache, seed)
     test = fold if mode == "kfold" else 0
     validation = (test + 1) % FOLDS
@@ -84,31 +83,33 @@ def split_clips(
 
 
 def actor_folds(cache: Cache, seed: int = 0) -> IntArray:
-    """int64 [N], the fold of each clip: no actor is in two, and men and women are dealt out evenly.
+    """The fold of each clip, int64 [N]: actors are disjoint, and men and women are distributed evenly.
 
-    Actors who share a byte-identical file go together.
+    Actors that share a byte-identical file are in the same fold.
 
     Raises:
-        CacheError: There are fewer actors than folds.
+        CacheError: The cache has fewer actors than folds.
     """
     groups = _together([record.actor for record in cache.records], [record.digest for record in cache.records])
     actors = cache.actors
     names = np.random.default_rng(seed).permutation(np.unique(groups))
     if len(names) < FOLDS:
-        raise CacheError(f"{cache.folder} holds clips of {len(names)} actors, {FOLDS} folds need {FOLDS} at least.")
+        raise CacheError(f"{cache.folder} has clips of {len(names)} actors; {FOLDS} folds need at least {FOLDS}.")
     men = [name for name in names if actors[groups == name][0] % 2 == 1]
     women = [name for name in names if actors[groups == name][0] % 2 == 0]
-    # Women are dealt out from the last fold, so that no fold is short of both.
+    # Women are distributed from the last fold on, so that no fold is short of both.
     fold_of = {name: place % FOLDS for place, name in enumerate(men)}
     fold_of |= {name: FOLDS - 1 - place % FOLDS for place, name in enumerate(women)}
     return np.array([fold_of[group] for group in groups], np.int64)
 
 
 def _stratified_folds(cache: Cache, seed: int) -> IntArray:
-    """int64 [N], the fold of each clip, with the same share of every label in each."""
+    """The fold of each clip, int64 [N], with the same share of every label in each fold."""
     groups = _together([record.take for record in cache.records], [record.digest for record in cache.records])
     if len(np.unique(groups)) < FOLDS:
-        raise CacheError(f"{cache.folder} holds {len(np.unique(groups))} performances, {FOLDS} at least are needed.")
+        raise CacheError(
+            f"{cache.folder} has {len(np.unique(groups))} performances; {FOLDS} folds need at least {FOLDS}."
+        )
     folds = np.empty(len(groups), np.int64)
     splitter = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=seed)
     for fold, (_, test) in enumerate(splitter.split(groups, cache.labels, groups)):
@@ -117,7 +118,7 @@ def _stratified_folds(cache: Cache, seed: int) -> IntArray:
 
 
 def _together(*keys: list[str] | list[int]) -> IntArray:
-    """int64 [N], a group per clip: clips that are equal in any key share one, also by way of others."""
+    """The group of each clip, int64 [N]: the transitive closure of clips that are equal in any key."""
     groups = np.arange(len(keys[0]), dtype=np.int64)
     while True:
         before = groups

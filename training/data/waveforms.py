@@ -1,7 +1,7 @@
-"""Changed copies of every voice, made once by librosa: what costs too much to do anew in every epoch.
+"""Changed copies of every voice, made once by librosa because they are too expensive to compute in every epoch.
 
-Pitch, speed and noise are changed in the waveform, where they are what they are called; shifts and masks of the
-spectrogram are cheap and are made while training.
+Pitch, speed and noise are changed in the waveform, where these changes are exact. Shifts and masks of the spectrogram
+are cheap and computed during training.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ _CHUNK: Final = 8
 
 @dataclass(frozen=True)
 class WaveformChanges:
-    """How much is changed at most.
+    """Limits of the changes.
 
     Attributes:
-        semitones: By which the pitch rises or falls.
+        semitones: Semitones by which the pitch rises or falls.
         stretch: Share by which speech becomes slower or faster, at the same pitch.
         noise: Range of the signal-to-noise ratio of added white noise, in dB.
     """
@@ -49,10 +49,10 @@ def change_waveform(waveform: FloatArray, random: np.random.Generator, changes: 
     Args:
         waveform: float32 [48000], mono at 16 kHz.
         random: Source of the amounts.
-        changes: The largest ones.
+        changes: Limits of the changes.
 
     Returns:
-        The same shape, in [-1, 1]: slower speech loses as much at either end, faster speech gains silence.
+        The same shape, in [-1, 1]: slower speech is cut at both ends, faster speech is padded with silence.
     """
     if not waveform.any():
         return waveform.copy()
@@ -69,14 +69,14 @@ def change_waveform(waveform: FloatArray, random: np.random.Generator, changes: 
 def write_changed_copies(
     cache: Cache, count: int, *, changes: WaveformChanges | None = None, seed: int = 0, workers: int | None = None
 ) -> None:
-    """Put changed copies of every voice beside the cache's clips, in place of earlier ones.
+    """Write changed copies of every voice into the cache, replacing existing ones.
 
     Args:
-        cache: Prepared data.
-        count: Copies of each voice.
-        changes: How much is changed.
-        seed: Seed of the amounts: the same copies come again.
-        workers: Processes; one per core by default, none beside this one for 1.
+        cache: The cache.
+        count: Number of copies of each voice.
+        changes: Limits of the changes.
+        seed: Seed of the amounts; the same seed gives the same copies.
+        workers: Number of processes; one per core by default, and 1 uses this process.
     """
     jobs = [(int(row), copy) for copy in range(count) for row in cache.rows]
     change = partial(_changed, cache.folder, changes or WaveformChanges(), seed)
@@ -96,12 +96,12 @@ def _changed(folder: Path, changes: WaveformChanges, seed: int, job: tuple[int, 
 
 @lru_cache(maxsize=1)
 def _waveforms(folder: Path) -> FloatArray:
-    """A worker opens the cache once; sending it every waveform would take longer than reading it."""
+    """Waveforms of a cache, opened once per process: sending them would take longer than reading them."""
     return open_cache(folder).waveforms
 
 
 def _central(waveform: FloatArray) -> FloatArray:
-    """One window out of the middle, filled up with silence."""
+    """The central window of a waveform, padded with silence."""
     missing = WINDOW_SAMPLES - len(waveform)
     if missing > 0:
         return np.pad(waveform, (missing // 2, missing - missing // 2))

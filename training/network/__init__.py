@@ -1,9 +1,9 @@
-"""The audio-visual network: two branches, four ways to fuse them, and the form that is exported."""
+"""The audio-visual network: two branches, four fusions, and the form that is exported."""
 
 from training.network.audio import AudioBranch
 from training.network.emotion import EmotionNetwork, NetworkConfig, NetworkOutput
 from training.network.resnet import ResNet18
-from training.network.serving import ServingNetwork, Temperatures, choose_answer
+from training.network.serving import ServingNetwork, Temperatures, choose_prediction
 
 __all__ = [
     "AudioBranch",
@@ -13,5 +13,5 @@ __all__ = [
     "ResNet18",
     "ServingNetwork",
     "Temperatures",
-    "choose_answer",
+    "choose_prediction",
 ]

@@ -17,7 +17,7 @@ _CHANNELS: Final = (32, 64, 128, 128)
 """Channels of each pair of convolutions."""
 
 _POOLED: Final = (4, 2)
-"""What is left of mel bins and of time: where in a window somebody spoke says nothing."""
+"""Output size in mel bins and time; time is coarse, because the position of speech in the window carries no emotion."""
 
 
 class AudioBranch(nn.Module):
@@ -40,13 +40,13 @@ class AudioBranch(nn.Module):
         self.linear = nn.Linear(inputs * math.prod(_POOLED), AUDIO_FEATURES)
 
     def forward(self, log_mel: Tensor) -> Tensor:
-        """Features of sound.
+        """Compute features of sound.
 
         Args:
             log_mel: float [B, 64, 188], as in the contract.
 
         Returns:
-            float [B, 128], not negative.
+            float [B, 128], non-negative.
         """
         x = self.pool(self.convolutions(log_mel.unsqueeze(1)))
         return torch.relu(self.linear(x.flatten(1)))
@@ -55,8 +55,8 @@ class AudioBranch(nn.Module):
 class FixedAveragePool(nn.Module):
     """`AdaptiveAvgPool2d` of a known size as two matrix products.
 
-    The adaptive layer itself is exported to ONNX wrongly, without a word, where a size is dynamic or no multiple of
-    the output's; averaging by constant matrices is exact everywhere.
+    The adaptive layer is exported to ONNX wrongly, and silently, if a size is dynamic or not a multiple of the output
+    size; averaging by constant matrices is always exact.
     """
 
     rows: Tensor

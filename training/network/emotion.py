@@ -1,4 +1,4 @@
-"""The whole network: contract tensors in, logits of the fusion and of each branch out."""
+"""The whole network, from contract tensors to logits of the fusion and of each branch."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from training.network.resnet import VIDEO_FEATURES, ResNet18
 
 @dataclass(frozen=True)
 class NetworkConfig:
-    """What must be known to build a network before its weights are loaded.
+    """The architecture of a network.
 
     Attributes:
-        fusion: How the branches are joined.
+        fusion: Fusion of the branches.
         xattn_head: Head of the `xattn` fusion; ignored by the others.
         dropout: Dropout probability in the fusion's head.
     """
@@ -31,7 +31,7 @@ class NetworkConfig:
 
 @dataclass(frozen=True)
 class NetworkOutput:
-    """What the network says of a batch of clips.
+    """Output of the network for a batch of clips.
 
     Attributes:
         logits: [B, 8] of the fusion.
@@ -49,7 +49,7 @@ class NetworkOutput:
 class EmotionNetwork(nn.Module):
     """Video branch, audio branch, a classifier for each, and a fusion.
 
-    A missing modality is replaced by a learned embedding before the fusion, whatever its tensor holds.
+    A missing modality is replaced by a learned embedding before the fusion; its tensor is ignored.
     """
 
     mean: Tensor
@@ -69,12 +69,12 @@ class EmotionNetwork(nn.Module):
         self.register_buffer("std", 255 * torch.tensor(IMAGENET_STD), persistent=False)
 
     def forward(self, frames: Tensor, log_mel: Tensor, present: Tensor) -> NetworkOutput:
-        """Judge a batch of clips.
+        """Predict a batch of clips.
 
         Args:
             frames: uint8 or float [B, 8, 112, 112, 3] RGB in [0, 255].
             log_mel: float [B, 64, 188] in [-1, 1].
-            present: bool [B, 2]: is there video, is there audio.
+            present: bool [B, 2]: whether there is video, whether there is audio.
         """
         if self.training:
             video = _where_present(self.encode_video, frames, present[:, 0], (frames.shape[1], VIDEO_FEATURES))
@@ -84,9 +84,9 @@ class EmotionNetwork(nn.Module):
         return self.fuse(video, audio, log_mel, present)
 
     def encode_video(self, frames: Tensor) -> Tensor:
-        """Features per frame, float [B, 8, 512], of frames as `forward` takes them."""
-        pictures = ((frames.float() - self.mean) / self.std).flatten(0, 1).permute(0, 3, 1, 2)
-        features: Tensor = self.video(pictures)
+        """Features per frame, float [B, 8, 512]; `frames` are those of `forward`."""
+        images = ((frames.float() - self.mean) / self.std).flatten(0, 1).permute(0, 3, 1, 2)
+        features: Tensor = self.video(images)
         return features.reshape(-1, frames.shape[1], features.shape[1])
 
     def encode_audio(self, log_mel: Tensor) -> Tensor:
@@ -95,7 +95,7 @@ class EmotionNetwork(nn.Module):
         return features
 
     def fuse(self, frames: Tensor, audio: Tensor, log_mel: Tensor, present: Tensor) -> NetworkOutput:
-        """Judge a batch of clips by their branches' features, which can be computed once and kept.
+        """Predict a batch of clips from branch features, which can be cached.
 
         Args:
             frames: float [B, 8, 512] of `encode_video`.
@@ -124,7 +124,7 @@ class EmotionNetwork(nn.Module):
 def _where_present(
     encode: Callable[[Tensor], Tensor], inputs: Tensor, present: Tensor, features: tuple[int, ...]
 ) -> Tensor:
-    """Features of the present inputs, zeros for the others, whose content must not enter batch statistics."""
+    """Features of the present inputs; zeros for the others, whose content must not affect batch statistics."""
     encoded = torch.zeros(len(inputs), *features, device=inputs.device)
     if present.any():
         found = encode(inputs[present])

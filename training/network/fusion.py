@@ -1,6 +1,6 @@
-"""Four ways to make one decision out of two branches.
+"""Four fusions of two branches.
 
-Each takes what both branches found, whole: a missing modality has been replaced by a learned embedding before.
+Each takes features of both branches; a missing modality has already been replaced by a learned embedding.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ _HIDDEN: Final = 256
 
 @dataclass(frozen=True)
 class BranchFeatures:
-    """What the branches found in a batch of clips.
+    """Features of a batch of clips.
 
     Attributes:
         frames: [B, 8, 512] video features per frame.
         video: [B, 512] their mean.
         audio: [B, 128] audio features.
-        log_mel: [B, 64, 188] the spectrogram itself, whose columns are the tokens of cross-attention.
+        log_mel: [B, 64, 188] the spectrogram, whose columns are the tokens of cross-attention.
         video_logits: [B, 8] of the video branch's own classifier.
         audio_logits: [B, 8] of the audio branch's own classifier.
         audio_present: bool [B].
@@ -51,7 +51,7 @@ class BranchFeatures:
 
 
 class LateFusion(nn.Module):
-    """A learned sum of the branches' logits, weighted per class: faces cannot tell neutral from calm, voices can."""
+    """A sum of the branches' logits with learned weights per class: voices tell neutral from calm, faces do not."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -60,7 +60,7 @@ class LateFusion(nn.Module):
 
     def forward(self, features: BranchFeatures) -> tuple[Tensor, Tensor | None]:
         """Return logits [B, 8] and no frame attention."""
-        # Weights that enter a graph as they are can be read back out of it.
+        # An elementwise product keeps the weights readable in an exported graph.
         both = torch.stack((features.video_logits, features.audio_logits), dim=1)
         return (self.weights * both).sum(dim=1) + self.bias, None
 
@@ -95,7 +95,7 @@ class GatedHead(nn.Module):
 
 
 class GatedFusion(nn.Module):
-    """A gate per feature decides how much each modality counts."""
+    """A gate per feature weighs the two modalities."""
 
     def __init__(self, dropout: float) -> None:
         super().__init__()
@@ -109,7 +109,7 @@ class GatedFusion(nn.Module):
 
 
 class CrossAttentionFusion(nn.Module):
-    """Frames attend to sound and sound to frames; both are pooled and joined by a head."""
+    """Frames attend to sound and sound to frames; a head joins both after pooling."""
 
     def __init__(self, head: HeadName, dropout: float) -> None:
         super().__init__()
@@ -141,7 +141,7 @@ class CrossAttentionFusion(nn.Module):
 
 
 def make_fusion(name: FusionName, head: HeadName, dropout: float) -> nn.Module:
-    """The fusion of a name; `head` matters to `xattn` only."""
+    """Create a fusion by name; `head` applies to `xattn` only."""
     match name:
         case "late":
             return LateFusion()

@@ -1,7 +1,7 @@
-"""The first convolution on pixels as they come: INT8 models take normalisation into its weights, and training back out.
+"""Weights of a first convolution that reads pixels directly, as INT8 models do, and the reverse for training.
 
-(p - mean) / std, convolved with w, is p - `ZERO_POINT` convolved with w / std, and a bias; beyond a picture's edge the
-one sees the mean colour and the other the mean grey.
+(p - mean) / std convolved with w equals p - `ZERO_POINT` convolved with w / std, plus a bias. Only the padding differs:
+mean colour in the first form, mean grey in the second.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ ZERO_POINT: Final = round(255 * sum(IMAGENET_MEAN) / len(IMAGENET_MEAN))
 """Pixel value that counts as 0: the grey of ImageNet's mean colour."""
 
 PREFIX: Final = "pixels."
-"""What the names of such weights in an ONNX file begin with, as they must not be taken for the network's own."""
+"""Prefix of the names of such weights in an ONNX file, to distinguish them from the network's own."""
 
 WEIGHT: Final = f"{PREFIX}conv1.weight"
 BIAS: Final = f"{PREFIX}conv1.bias"
@@ -29,7 +29,7 @@ STD: Final = 255 * np.array(IMAGENET_STD)
 
 
 def to_pixels(weight: FloatArray, bias: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Weights [64, 3, 7, 7] and bias [64] for pixels less `ZERO_POINT`, from those for normalised pixels."""
+    """Convert weights [64, 3, 7, 7] and bias [64] for normalised pixels to those for pixels minus `ZERO_POINT`."""
     scaled = weight / STD[:, None, None]
     return scaled, bias - _shift(scaled)
 

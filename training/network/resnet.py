@@ -1,7 +1,7 @@
 """ResNet18, the video branch.
 
-Written here rather than taken from torchvision, whose wheels do not import beside every build of torch; parameters
-carry torchvision's names, so that its ImageNet weights load strictly.
+It is not taken from torchvision, whose wheels cannot be imported with every build of torch. Parameters have
+torchvision's names, so that its ImageNet weights load strictly.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class BasicBlock(nn.Module):
 
 
 class ResNet18(nn.Module):
-    """ResNet18 up to and with its global average pool; 11,176,512 parameters."""
+    """ResNet18 up to and including its global average pool; 11,176,512 parameters."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -55,10 +55,10 @@ class ResNet18(nn.Module):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
     def forward(self, x: Tensor) -> Tensor:
-        """Features of pictures.
+        """Compute features of images.
 
         Args:
-            x: float [N, 3, H, W] RGB, ImageNet-normalised; 32 pixels a side at least.
+            x: float [N, 3, H, W] RGB, ImageNet-normalised; at least 32 pixels a side.
 
         Returns:
             float [N, 512].

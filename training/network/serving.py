@@ -1,7 +1,7 @@
-"""The form of the network that is exported: exactly the contract's inputs and outputs.
+"""The form of the network that is exported, with the contract's inputs and outputs.
 
-Where a modality is missing there is nothing to fuse, and the other branch answers for itself, with its own
-temperature: it is right more often than a fusion that was told of the loss by a learned embedding.
+If a modality is missing, the other branch answers alone, with its own temperature: it is right more often than a fusion
+with a learned embedding for the missing modality.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ class Temperatures:
     """Divisors of the logits that make probabilities calibrated (Guo et al. 2017, arXiv 1706.04599).
 
     Attributes:
-        fused: For the fusion's logits.
-        video: For the video branch's own.
-        audio: For the audio branch's own.
+        fused: Divisor of the fusion's logits.
+        video: Divisor of the video branch's logits.
+        audio: Divisor of the audio branch's logits.
     """
 
     fused: float = 1.0
@@ -30,7 +30,7 @@ class Temperatures:
 
 
 class ServingNetwork(nn.Module):
-    """Contract inputs to contract outputs, in the contract's order."""
+    """Maps contract inputs to contract outputs, in the contract's order."""
 
     def __init__(self, network: EmotionNetwork, temperatures: Temperatures) -> None:
         super().__init__()
@@ -40,7 +40,7 @@ class ServingNetwork(nn.Module):
     def forward(
         self, frames: Tensor, log_mel: Tensor, present: Tensor
     ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-        """Judge a batch of clips.
+        """Predict a batch of clips.
 
         Args:
             frames: uint8 [B, 8, 112, 112, 3] RGB.
@@ -61,21 +61,21 @@ class ServingNetwork(nn.Module):
             )
         )
         return (
-            choose_answer(fused, video, audio, present),
-            choose_answer(output.logits, output.video_logits, output.audio_logits, present),
+            choose_prediction(fused, video, audio, present),
+            choose_prediction(output.logits, output.video_logits, output.audio_logits, present),
             video,
             audio,
             output.frame_attention,
         )
 
 
-def choose_answer(fused: Tensor, video: Tensor, audio: Tensor, present: Tensor) -> Tensor:
-    """The fusion's answer, and where only one modality is there its branch's own.
+def choose_prediction(fused: Tensor, video: Tensor, audio: Tensor, present: Tensor) -> Tensor:
+    """The fusion's prediction, or that of a branch whose modality alone is present.
 
     Args:
-        fused: float [B, 8] of the fusion, logits or probabilities.
-        video: The same of the video branch.
-        audio: The same of the audio branch.
+        fused: float [B, 8], logits or probabilities of the fusion.
+        video: float [B, 8] of the video branch.
+        audio: float [B, 8] of the audio branch.
         present: bool [B, 2].
     """
     seen, heard = present[:, :1], present[:, 1:]

@@ -1,0 +1,1 @@
+"""Who may call and how often: API keys, rate limits, and checks of the settings before the gateway starts."""

@@ -1,0 +1,1 @@
+"""HTTP around the predictions: the server, middleware, request contexts, forms, and error responses."""

@@ -1,0 +1,147 @@
+"""From uploads to answers: one clip, whole or sampled, and batches of clips."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from typing import Any
+
+import numpy as np
+
+from avemotion.api.predictions import (
+    BatchResponse,
+    BatchResult,
+    BatchTimings,
+    ClipPrediction,
+    ItemError,
+    PredictResponse,
+)
+from avemotion.preprocessing.contract import INPUTS
+from avemotion.preprocessing.errors import EmotionError
+from gateway.answers import clip_fields, milliseconds
+from gateway.decode.messages import DecodeTask
+from gateway.decode.pool import DecodeResult
+from gateway.errors import UploadTooLargeError
+from gateway.http.context import Accepted
+from gateway.predict.predictor import Prediction, Tensors
+
+logger = logging.getLogger(__name__)
+
+
+async def predict_clip(accepted: Accepted[Any], task: DecodeTask, *, explain: bool) -> PredictResponse:
+    """Decode one window, run the model, and answer.
+
+    Args:
+        accepted: The request.
+        task: How the upload is decoded.
+        explain: Whether to ask the companion language model to put the probabilities into words.
+
+    Raises:
+        EmotionError: A subclass says why there is no answer.
+    """
+    begin, services = time.perf_counter(), accepted.services
+    result = await services.pool.run(task, deadline=accepted.deadline)
+    decoded_at = time.perf_counter()
+    prediction = await infer(result.media.tensors, accepted)
+    end = time.perf_counter()
+    seconds = {
+        "upload": accepted.upload_seconds,
+        "queue": result.queue_seconds,
+        "decode": result.media.seconds,
+        "inference": end - decoded_at,
+        "total": accepted.upload_seconds + end - begin,
+    }
+    services.metrics.observe_stages(seconds)
+    fields = clip_fields(result.media, prediction, 0)
+    explanation = None
+    if explain:
+        percent = dict(zip(fields["labels"], fields["probs"], strict=True))
+        explanation = await services.explainer.explain(
+            percent, uncertain=fields["uncertain"], deadline=accepted.deadline
+        )
+    return PredictResponse.model_validate(
+        fields | {"explanation": explanation, "timings_ms": milliseconds(seconds), "request_id": accepted.request_id}
+    )
+
+
+async def predict_batch(accepted: Accepted[list[bytes]]) -> BatchResponse:
+    """Decode clips, run the model once for all that could be decoded, and answer for each.
+
+    Args:
+        accepted: The request with the files.
+
+    Raises:
+        EmotionError: A subclass says why there is no answer for any of them.
+    """
+    begin = time.perf_counter()
+    outcomes = await _decode_all(accepted)
+    decoded_at = time.perf_counter()
+    media = {index: outcome.media for index, outcome in enumerate(outcomes) if isinstance(outcome, DecodeResult)}
+    results = {
+        index: BatchResult(index=index, error=ItemError(code=outcome.code, message=outcome.message))
+        for index, outcome in enumerate(outcomes)
+        if isinstance(outcome, EmotionError)
+    }
+    if media:
+        tensors = {spec.name: np.concatenate([each.tensors[spec.name] for each in media.values()]) for spec in INPUTS}
+        prediction = await infer(tensors, accepted)
+        for row, (index, each) in enumerate(media.items()):
+            results[index] = BatchResult(index=index, prediction=ClipPrediction(**clip_fields(each, prediction, row)))
+    end = time.perf_counter()
+    seconds = {
+        "upload": accepted.upload_seconds,
+        "decode": decoded_at - begin,
+        "inference": end - decoded_at,
+        "total": accepted.upload_seconds + end - begin,
+    }
+    return BatchResponse(
+        results=[results[index] for index in range(len(outcomes))],
+        timings_ms=BatchTimings(**milliseconds(seconds)),
+        request_id=accepted.request_id,
+    )
+
+
+async def infer(tensors: Tensors, accepted: Accepted[Any]) -> Prediction:
+    """Run the model that a request asks for.
+
+    Args:
+        tensors: The contract's inputs by name.
+        accepted: The request.
+
+    Raises:
+        ModelUnavailableError: The model does not answer.
+    """
+    services = accepted.services
+    deadline = accepted.deadline.within(services.settings.inference_timeout)
+    prediction = await services.predictor.predict(tensors, accepted.model, deadline)
+    if accepted.is_default:
+        services.readiness.answered(prediction)
+    return prediction
+
+
+async def _decode_all(accepted: Accepted[list[bytes]]) -> list[DecodeResult | EmotionError]:
+    """The outcome of each clip; no more are decoded at once than there are workers, so that others advance."""
+    services = accepted.services
+    turns = asyncio.Semaphore(services.settings.decode_workers)
+    limit = services.settings.upload_limit
+    left = sum(len(data) <= limit for data in accepted.upload)
+
+    async def decode(data: bytes) -> DecodeResult | EmotionError:
+        nonlocal left
+        if len(data) > limit:
+            return UploadTooLargeError(f"The clip has {len(data)} bytes; the limit for one clip is {limit} bytes.")
+        async with turns:
+            together, left = left, left - 1
+            task = DecodeTask("clip", [data], accepted.model.crop)
+            try:
+                result = await services.pool.run(task, deadline=accepted.deadline, together=together)
+            except EmotionError as error:
+                logger.info("clip of a batch failed: %s", error.message, extra={"code": error.code})
+                return error
+        services.metrics.observe_stages({"queue": result.queue_seconds, "decode": result.media.seconds})
+        return result
+
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(decode(data)) for data in accepted.upload]
+    return [task.result() for task in tasks]
