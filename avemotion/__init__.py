@@ -1,11 +1,12 @@
-"""Audio-visual emotion recognition: the client, the schemas of its answers, and clip preprocessing.
+"""Audio-visual emotion recognition: the clients, the schemas of their answers, and clip preprocessing.
 
     from avemotion import EmotionClient
 
     with EmotionClient("http://127.0.0.1:8000") as emotion:
         print(emotion.predict("clip.webm").top1)
 
-Names are imported on first use: `import avemotion` stays cheap, and each part asks only for its own dependencies.
+Names are imported on first use, so that each part needs only its own dependencies: `EmotionClient` and
+`AsyncEmotionClient` need httpx and pydantic, `TritonClient` the extra `triton`.
 """
 
 from __future__ import annotations
@@ -14,37 +15,64 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from avemotion.client.answers import BatchItem, ModelEntry, Prediction, Timeline, TimelineRow
+    from avemotion.api.predictions import BatchResult, ClipPrediction, PredictResponse
+    from avemotion.api.service import ContractResponse, HealthResponse, ModelEntry, ReadyResponse
+    from avemotion.api.timeline import TimelineHead, TimelineResponse, TimelineRow
     from avemotion.client.asynchronous import AsyncEmotionClient
-    from avemotion.client.direct import TritonClient
-    from avemotion.client.errors import ClientError, RefusedError, UnreachableError
+    from avemotion.client.direct import DirectPrediction, TritonClient
+    from avemotion.client.errors import (
+        ClientError,
+        MissingExtraError,
+        RefusedError,
+        UnexpectedAnswerError,
+        UnreachableError,
+    )
     from avemotion.client.rest import EmotionClient
+    from avemotion.preprocessing.errors import EmotionError
 
 _MODULES = {
     "AsyncEmotionClient": "avemotion.client.asynchronous",
-    "BatchItem": "avemotion.client.answers",
+    "BatchResult": "avemotion.api.predictions",
     "ClientError": "avemotion.client.errors",
+    "ClipPrediction": "avemotion.api.predictions",
+    "ContractResponse": "avemotion.api.service",
+    "DirectPrediction": "avemotion.client.direct",
     "EmotionClient": "avemotion.client.rest",
-    "ModelEntry": "avemotion.client.answers",
-    "Prediction": "avemotion.client.answers",
+    "EmotionError": "avemotion.preprocessing.errors",
+    "HealthResponse": "avemotion.api.service",
+    "MissingExtraError": "avemotion.client.errors",
+    "ModelEntry": "avemotion.api.service",
+    "PredictResponse": "avemotion.api.predictions",
+    "ReadyResponse": "avemotion.api.service",
     "RefusedError": "avemotion.client.errors",
-    "Timeline": "avemotion.client.answers",
-    "TimelineRow": "avemotion.client.answers",
+    "TimelineHead": "avemotion.api.timeline",
+    "TimelineResponse": "avemotion.api.timeline",
+    "TimelineRow": "avemotion.api.timeline",
     "TritonClient": "avemotion.client.direct",
+    "UnexpectedAnswerError": "avemotion.client.errors",
     "UnreachableError": "avemotion.client.errors",
 }
 
 __all__ = [
     "AsyncEmotionClient",
-    "BatchItem",
+    "BatchResult",
     "ClientError",
+    "ClipPrediction",
+    "ContractResponse",
+    "DirectPrediction",
     "EmotionClient",
+    "EmotionError",
+    "HealthResponse",
+    "MissingExtraError",
     "ModelEntry",
-    "Prediction",
+    "PredictResponse",
+    "ReadyResponse",
     "RefusedError",
-    "Timeline",
+    "TimelineHead",
+    "TimelineResponse",
     "TimelineRow",
     "TritonClient",
+    "UnexpectedAnswerError",
     "UnreachableError",
 ]
 

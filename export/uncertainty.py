@@ -12,9 +12,9 @@ from typing import Final
 
 import numpy as np
 
+from avemotion.api.predictions import UNCERTAIN_RULE, is_uncertain
 from avemotion.preprocessing.clip import read_clip
 from avemotion.preprocessing.contract import PROBABILITIES
-from avemotion.preprocessing.uncertainty import RULE, is_uncertain
 from export.parity import open_session, run
 
 MODEL: Final = Path(__file__).parents[1] / "model_repository" / "emotion_int8" / "1" / "model.onnx"
@@ -33,7 +33,7 @@ def main() -> None:
             [probabilities] = run(session, read_clip(path).tensors())[PROBABILITIES.name]
             label = int(path.stem.split("-")[2]) - 1
             right[is_uncertain(probabilities)].append(int(np.argmax(probabilities)) == label)
-    print(RULE)
+    print(UNCERTAIN_RULE)
     for uncertain, outcomes in right.items():
         kind = "uncertain" if uncertain else "certain"
         print(f"{kind}: {len(outcomes)} clips, {100 * float(np.mean(outcomes)):.1f} % right")

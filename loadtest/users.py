@@ -7,9 +7,9 @@ is what a full server should do.
 from __future__ import annotations
 
 import itertools
-import json
 import random
 import time
+from collections.abc import Callable
 from typing import Any, cast
 
 import gevent
@@ -23,8 +23,8 @@ from avemotion.client.direct import TritonClient
 from avemotion.client.errors import ClientError
 from avemotion.client.sampling import Sampling, sample_clip
 from avemotion.preprocessing.clip import read_clip
-from loadtest.checks import Checker
 from loadtest.clips import LoadClip, load_clips
+from loadtest.consistency import FirstAnswers
 from loadtest.payloads import Payload, multipart
 from loadtest.recorder import REFUSED
 from loadtest.shapes import poisson
@@ -46,7 +46,7 @@ class Stock:
         self.timelines: list[tuple[str, Payload]] = []
         self.sampled: list[tuple[str, Payload]] = []
         self.tensors: list[tuple[str, dict[str, Any]]] = []
-        self.checker = Checker()
+        self.first_answers = FirstAnswers()
 
     def fill(self, endpoints: list[str], sampling: Sampling | None) -> None:
         """Make the requests of these endpoints.
@@ -88,12 +88,12 @@ class GatewayUser(FastHttpUser):
     wait_time = constant(0)
     network_timeout = connection_timeout = _TIMEOUT
 
-    def ask(self, payload: Payload, wrong: Any) -> None:  # noqa: ANN401 (a callable on JSON)
-        """Send a request and look at its answer.
+    def ask(self, payload: Payload, check: Callable[[str], str | None]) -> None:
+        """Send a request and check its response.
 
         Args:
-            payload: What is sent.
-            wrong: Says what is wrong with an answer's JSON, or None.
+            payload: The request.
+            check: Returns what is wrong with a response's body, or None.
         """
         name = payload.path.removeprefix("/")
         headers = {"Content-Type": payload.content_type}
@@ -105,7 +105,7 @@ class GatewayUser(FastHttpUser):
                 response.success()
             elif response.status_code != 200:
                 response.failure(f"{response.status_code or 'no answer'}: {(response.text or '')[:200]}")
-            elif problem := wrong(_json(response.text)):
+            elif problem := check(response.text or ""):
                 response.failure(problem)
             else:
                 response.success()
@@ -118,7 +118,7 @@ class PredictUser(GatewayUser):
     def predict(self) -> None:
         """One clip."""
         clip, payload = random.choice(stock.whole)  # noqa: S311 (load, not secrets)
-        self.ask(payload, lambda body: stock.checker.prediction(clip, body))
+        self.ask(payload, lambda body: stock.first_answers.prediction(clip, body))
 
 
 class BatchUser(GatewayUser):
@@ -128,7 +128,7 @@ class BatchUser(GatewayUser):
     def batch(self) -> None:
         """One batch."""
         clips, payload = random.choice(stock.batches)  # noqa: S311 (load, not secrets)
-        self.ask(payload, lambda body: stock.checker.batch(clips, body))
+        self.ask(payload, lambda body: stock.first_answers.batch(clips, body))
 
 
 class TimelineUser(GatewayUser):
@@ -138,7 +138,7 @@ class TimelineUser(GatewayUser):
     def timeline(self) -> None:
         """One timeline."""
         clip, payload = random.choice(stock.timelines)  # noqa: S311 (load, not secrets)
-        self.ask(payload, lambda body: stock.checker.timeline(clip, body))
+        self.ask(payload, lambda body: stock.first_answers.timeline(clip, body))
 
 
 class SampledUser(GatewayUser):
@@ -148,7 +148,7 @@ class SampledUser(GatewayUser):
     def sampled(self) -> None:
         """One sampled clip."""
         clip, payload = random.choice(stock.sampled)  # noqa: S311 (load, not secrets)
-        self.ask(payload, lambda body: stock.checker.prediction(clip, body))
+        self.ask(payload, lambda body: stock.first_answers.prediction(clip, body))
 
 
 class TritonUser(User):
@@ -173,12 +173,12 @@ class TritonUser(User):
         begin = time.perf_counter()
         problem: Exception | None = None
         try:
-            outputs, _ = self._triton.infer(tensors)
+            outputs = self._triton.infer(tensors)
         except ClientError as error:
             problem = error
         milliseconds = 1000 * (time.perf_counter() - begin)
         if problem is None:
-            wrong = stock.checker.tensors(f"{clip} direct", outputs)
+            wrong = stock.first_answers.outputs(f"{clip} direct", outputs)
             problem = AssertionError(wrong) if wrong else None
         events.request.fire(
             request_type="gRPC",
@@ -232,7 +232,7 @@ def send_at(host: str, clip: str, payload: Payload, intended: float) -> None:
         refused = response.status_code == 429
         if response.status_code != 200 and not refused:
             problem = AssertionError(f"{response.status_code}: {text[:200]}")
-        elif not refused and (wrong := stock.checker.prediction(clip, _json(text))):
+        elif not refused and (wrong := stock.first_answers.prediction(clip, text)):
             problem = AssertionError(wrong)
     except (OSError, ValueError) as error:
         problem = error
@@ -253,13 +253,6 @@ def report_open_loop(
         exception=problem,
         context={},
     )
-
-
-def _json(text: str | None) -> Any:  # noqa: ANN401 (JSON)
-    try:
-        return json.loads(text or "")
-    except ValueError:
-        return {}
 
 
 USERS: dict[str, type[User]] = {

@@ -1,5 +1,5 @@
-"""Schemas of requests and responses, and the one function that turns model outputs into an answer.
+"""The API in Python: the schemas of all response bodies, and the one function from model outputs to an answer.
 
-The gateway, the client, the command line and the load tests share these classes, so an answer is stated once. OpenAPI
-and the field tables of `docs/API.md` are made from them.
+The gateway, the clients, the command line and the load tests share these classes. OpenAPI and the tables of
+`docs/API.md` are generated from them.
 """

@@ -1,60 +1,84 @@
-"""Predictions of one clip and of many."""
+"""Response bodies of `/predict`, `/predict/sampled` and `/predict/batch`, and when an answer is uncertain."""
 
 from __future__ import annotations
 
-from pydantic import Field
+from collections.abc import Iterable, Sequence
+from typing import Annotated, Final, Self
+
+from pydantic import Field, model_validator
 
 from avemotion.api.base import REQUEST_ID, Schema
 from avemotion.preprocessing.contract import FRAME_COUNT, LABELS
-from avemotion.preprocessing.uncertainty import RULE
 
-EXAMPLE_PERCENTAGES = [11.2, 9.4, 8.1, 14.9, 20.5, 13.3, 12.5, 10.1]
+LOWEST_PROBABILITY: Final = 0.5
+"""An answer whose top probability is below this is uncertain."""
+
+SMALLEST_LEAD: Final = 0.1
+"""An answer whose top probability leads the second by less than this is uncertain."""
+
+UNCERTAIN_RULE: Final = (
+    f"Whether the top probability is below {100 * LOWEST_PROBABILITY:g} %, or less than {100 * SMALLEST_LEAD:g} "
+    "percentage points above the second: the answer is then a guess, and should be shown as one."
+)
+"""The rule by which an answer counts as uncertain.
+
+Probabilities are calibrated: a top probability below one half means that the label is more likely wrong than right. If
+the second probability is close to the first, chance decides which of the two comes first.
+"""
+
+EXAMPLE_PERCENTAGES: Final = [11.2, 9.4, 8.1, 14.9, 20.5, 13.3, 12.5, 10.1]
+
+_SUM_TOLERANCE: Final = 0.1
+"""Percentage points by which probabilities may miss 100: far more than rounding, far less than a wrong answer."""
+
+Percentage = Annotated[float, Field(ge=0, le=100)]
+"""A probability, in percent."""
 
 
 class TopLabel(Schema):
     """The most probable emotion."""
 
-    label: str = Field(description="Its name.", examples=["angry"])
-    prob: float = Field(ge=0, le=100, description="Its probability, in percent.", examples=[20.5])
+    label: str = Field(description="Name of the most probable emotion.", examples=["angry"])
+    prob: Percentage = Field(description="Its probability, in percent.", examples=[20.5])
 
 
 class Modalities(Schema):
     """What the model was given."""
 
-    video: bool = Field(description="Whether there was video.")
-    audio: bool = Field(description="Whether there was audio that is not silence.")
+    video: bool = Field(description="Whether the model was given video.")
+    audio: bool = Field(description="Whether the model was given audio that is not silence.")
 
 
 class FaceSchema(Schema):
     """The box around the face, as fractions of the upright frame."""
 
-    left: float = Field(description="Left edge, as a fraction of the width.", examples=[0.36])
-    top: float = Field(description="Upper edge, as a fraction of the height.", examples=[0.21])
-    width: float = Field(description="Width, as a fraction of the width.", examples=[0.27])
-    height: float = Field(description="Height, as a fraction of the height.", examples=[0.48])
+    left: float = Field(description="Left edge, as a fraction of the frame's width.", examples=[0.36])
+    top: float = Field(description="Upper edge, as a fraction of the frame's height.", examples=[0.21])
+    width: float = Field(description="Width, as a fraction of the frame's.", examples=[0.27])
+    height: float = Field(description="Height, as a fraction of the frame's.", examples=[0.48])
 
 
 class QualitySchema(Schema):
-    """How well the window could be seen and heard; null where there is nothing to measure."""
+    """Quality of image and sound in the window; null if there is nothing to measure."""
 
     face_height: float | None = Field(description="Height of the face, as a fraction of the frame's.", examples=[0.48])
     brightness: float | None = Field(
-        description="Mean brightness of what the model sees, 0 black to 1 white.", examples=[0.42]
+        description="Mean brightness of the model's input frames, 0 black to 1 white.", examples=[0.42]
     )
     audio_level: float | None = Field(
         description="Level of the sound, in dB relative to full scale; -120 is silence.", examples=[-31.5]
     )
-    clipping: float | None = Field(description="Share of the samples that are clipped.", examples=[0.0])
-    padding: float = Field(description="Share of the window that had to be filled with silence.", examples=[0.05])
+    clipping: float | None = Field(description="Fraction of the samples that are clipped.", examples=[0.0])
+    padding: float = Field(description="Fraction of the window that is filled with silence.", examples=[0.05])
 
 
 class Timings(Schema):
-    """Where the time went, in milliseconds."""
+    """Time by stage, in milliseconds."""
 
     upload: float = Field(description="Receiving the body.")
     queue: float = Field(description="Waiting for a free decode worker, and moving bytes there and back.")
-    decode: float = Field(description="Decoding, cropping and the log-mel, in the worker.")
-    inference: float = Field(description="The model, including the way there and back.")
+    decode: float = Field(description="Decoding, cropping and the log-mel spectrogram, in the worker.")
+    inference: float = Field(description="The model, including the round trip to it.")
     total: float = Field(
         description="From the first byte of the request to the prediction; an explanation takes its time on top."
     )
@@ -64,73 +88,123 @@ class ClipPrediction(Schema):
     """The emotion that is expressed in a clip, as estimated by the model; not what the person feels."""
 
     labels: list[str] = Field(description="Names of the emotions, in the order of `probs`.", examples=[list(LABELS)])
-    probs: list[float] = Field(
-        min_length=len(LABELS),
-        max_length=len(LABELS),
-        description="Probabilities, in percent, summing to 100.",
-        examples=[EXAMPLE_PERCENTAGES],
+    probs: list[Percentage] = Field(
+        description="Calibrated probabilities, in percent, summing to 100.", examples=[EXAMPLE_PERCENTAGES]
     )
     top1: TopLabel
-    uncertain: bool = Field(description=RULE, examples=[True])
-    model: str = Field(description="Name of the model; `mock` for made-up numbers.", examples=["emotion_int8"])
+    uncertain: bool = Field(description=UNCERTAIN_RULE, examples=[True])
+    model: str = Field(description="Name of the model; `mock` marks made-up numbers.", examples=["emotion_int8"])
     model_version: str = Field(description="Version of the model.", examples=["1"])
     modalities: Modalities
     missing: dict[str, str] = Field(
-        description="For each modality that is missing, why.", examples=[{"audio": "The file has no audio track."}]
+        description="For each missing modality, the reason.", examples=[{"audio": "The file has no audio track."}]
     )
-    face: FaceSchema | None = Field(description="Where the face is; null where none was found or looked for.")
+    face: FaceSchema | None = Field(description="Box around the face; null if none was found or looked for.")
     quality: QualitySchema
     video_probs: list[float] | None = Field(
-        description="What the face alone says, in percent; null without video.", examples=[EXAMPLE_PERCENTAGES]
+        description="Probabilities from the face alone, in percent; null without video.", examples=[EXAMPLE_PERCENTAGES]
     )
     audio_probs: list[float] | None = Field(
-        description="What the voice alone says, in percent; null without audio.", examples=[EXAMPLE_PERCENTAGES]
+        description="Probabilities from the voice alone, in percent; null without audio.",
+        examples=[EXAMPLE_PERCENTAGES],
     )
     frame_attention: list[float] | None = Field(
-        description="How much the model looked at each frame, summing to 1; null without video.",
+        description="Weight of each frame in the model's attention, summing to 1; null without video.",
         examples=[[round(1 / FRAME_COUNT, 4)] * FRAME_COUNT],
     )
+
+    @model_validator(mode="after")
+    def _agrees(self) -> Self:
+        check_scores(self.probs, self.top1)
+        check_labels(self.labels, self.probs, self.top1)
+        return self
 
 
 class PredictResponse(ClipPrediction):
     """The emotion that is expressed in a clip, as estimated by the model; not what the person feels."""
 
     explanation: str | None = Field(
-        description="The probabilities in plain words, where they were asked for and a companion language model "
-        "answered; else null.",
-        examples=[None],
+        description="The probabilities in plain words, if requested and available; else null.", examples=[None]
     )
     timings_ms: Timings
     request_id: str = Field(description=REQUEST_ID)
 
 
 class ItemError(Schema):
-    """Why there is no answer for one clip of a batch."""
+    """Why one clip of a batch has no prediction."""
 
-    code: str = Field(description="Stable identifier, as in error answers.", examples=["unsupported_media"])
-    message: str = Field(description="One sentence that names what was wrong and what was expected.")
+    code: str = Field(description="Stable identifier, one of [the error codes](#errors).", examples=["damaged_media"])
+    message: str = Field(description="One sentence: what was wrong, and what was expected.")
 
 
 class BatchResult(Schema):
-    """What became of one clip: either a prediction or an error."""
+    """The result of one clip: a prediction or an error."""
 
-    index: int = Field(ge=0, description="Which of the files, counted from 0.")
-    prediction: ClipPrediction | None = None
-    error: ItemError | None = None
+    index: int = Field(ge=0, description="Position of the clip among the files, from 0.")
+    prediction: ClipPrediction | None = Field(default=None, description="As with `/predict`; null after an error.")
+    error: ItemError | None = Field(default=None, description="Why there is no prediction; null if there is one.")
+
+    @model_validator(mode="after")
+    def _is_one_of_both(self) -> Self:
+        if (self.prediction is None) == (self.error is None):
+            raise ValueError(f"result {self.index} needs a prediction or an error, and not both")
+        return self
 
 
 class BatchTimings(Schema):
-    """Where the time went, in milliseconds."""
+    """Time by stage, in milliseconds."""
 
     upload: float = Field(description="Receiving the body.")
-    decode: float = Field(description="Decoding all clips, several at a time, with the wait for workers.")
-    inference: float = Field(description="The model, including the way there and back.")
-    total: float = Field(description="From the first byte of the request to the answer.")
+    decode: float = Field(description="Decoding all clips, several at a time, including the wait for workers.")
+    inference: float = Field(description="The model, including the round trip to it.")
+    total: float = Field(description="From the first byte of the request to the response.")
 
 
 class BatchResponse(Schema):
-    """What became of each clip, in the order of the files."""
+    """The results of all clips, in the order of the files."""
 
-    results: list[BatchResult]
+    results: list[BatchResult] = Field(description="One result a clip, in the order of the files.")
     timings_ms: BatchTimings
     request_id: str = Field(description=REQUEST_ID)
+
+    @model_validator(mode="after")
+    def _is_in_order(self) -> Self:
+        if (found := [result.index for result in self.results]) != list(range(len(found))):
+            raise ValueError(f"indices of the results are {found}")
+        return self
+
+
+def is_uncertain(probabilities: Iterable[float]) -> bool:
+    """Whether an answer is uncertain.
+
+    Args:
+        probabilities: One for each label, summing to 1, before rounding.
+    """
+    second, first = sorted(map(float, probabilities))[-2:]
+    return first < LOWEST_PROBABILITY or first - second < SMALLEST_LEAD
+
+
+def check_scores(probs: Sequence[float], top1: TopLabel) -> None:
+    """Check that probabilities are a distribution and that the top label has the largest.
+
+    Raises:
+        ValueError: They are not; the message has the values.
+    """
+    if abs(sum(probs) - 100) > _SUM_TOLERANCE:
+        raise ValueError(f"probabilities sum to {sum(probs):.2f} %")
+    if top1.prob != max(probs):
+        raise ValueError(f"top1 has {top1.prob} %, the largest probability is {max(probs)} %")
+
+
+def check_labels(labels: Sequence[str], probs: Sequence[float], top1: TopLabel) -> None:
+    """Check that each label has one probability, and the top label its own.
+
+    Raises:
+        ValueError: They do not agree; the message has the values.
+    """
+    if len(labels) != len(probs) or len(set(labels)) != len(labels):
+        raise ValueError(f"{len(probs)} probabilities for the labels {', '.join(labels)}")
+    if (top1.label, top1.prob) not in zip(labels, probs, strict=True):
+        raise ValueError(
+            f"top1 is {top1.label} with {top1.prob} %, which is not among {list(zip(labels, probs, strict=True))}"
+        )

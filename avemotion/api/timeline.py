@@ -1,42 +1,51 @@
-"""A clip as a row of windows, whole or line by line."""
+"""Response bodies of `/predict/timeline`: whole, and as lines of a stream."""
 
 from __future__ import annotations
 
-from typing import Literal
+from itertools import pairwise
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from avemotion.api.base import REQUEST_ID, Schema
-from avemotion.api.errors import ErrorDetail
-from avemotion.api.predictions import EXAMPLE_PERCENTAGES, Modalities, TopLabel
+from avemotion.api.base import REQUEST_ID, ErrorDetail, Schema
+from avemotion.api.predictions import (
+    EXAMPLE_PERCENTAGES,
+    UNCERTAIN_RULE,
+    Modalities,
+    Percentage,
+    TopLabel,
+    check_labels,
+    check_scores,
+)
 from avemotion.preprocessing.contract import LABELS
-from avemotion.preprocessing.uncertainty import RULE
 
 
 class TimelineRow(Schema):
-    """What is expressed in one window, as estimated by the model."""
+    """The emotion that is expressed in one window, as estimated by the model."""
 
-    start: float = Field(description="Start of the window, in seconds from the clip's.", examples=[0.5])
+    start: float = Field(description="Start of the window, in seconds from the clip's start.", examples=[0.5])
     end: float = Field(description="End of the window, in seconds from the clip's start.", examples=[3.5])
-    probs: list[float] = Field(
-        min_length=len(LABELS),
-        max_length=len(LABELS),
-        description="Probabilities, in percent, summing to 100.",
-        examples=[EXAMPLE_PERCENTAGES],
+    probs: list[Percentage] = Field(
+        description="Calibrated probabilities, in percent, summing to 100.", examples=[EXAMPLE_PERCENTAGES]
     )
     top1: TopLabel
-    uncertain: bool = Field(description=RULE, examples=[True])
+    uncertain: bool = Field(description=UNCERTAIN_RULE, examples=[True])
     modalities: Modalities
+
+    @model_validator(mode="after")
+    def _agrees(self) -> Self:
+        check_scores(self.probs, self.top1)
+        return self
 
 
 class TimelineTimings(Schema):
-    """Where the time went, in milliseconds."""
+    """Time by stage, in milliseconds."""
 
     upload: float = Field(description="Receiving the body.")
     queue: float = Field(description="Waiting for a free decode worker, and moving bytes there and back.")
-    decode: float = Field(description="Decoding, cropping and the log-mel of all windows, in the worker.")
-    inference: float = Field(description="The model for all windows, including the way there and back.")
-    total: float = Field(description="From the first byte of the request to the end of the answer.")
+    decode: float = Field(description="Decoding, cropping and log-mel spectrograms of all windows, in the worker.")
+    inference: float = Field(description="The model for all windows, including the round trips to it.")
+    total: float = Field(description="From the first byte of the request to the end of the response.")
 
 
 class TimelineHead(Schema):
@@ -46,7 +55,7 @@ class TimelineHead(Schema):
     duration: float = Field(description="Length of the clip, in seconds.", examples=[12.4])
     step: float = Field(description="Seconds between the starts of two windows.", examples=[0.5])
     window_seconds: float = Field(description="Length of a window, in seconds.", examples=[3.0])
-    model: str = Field(description="Name of the model; `mock` for made-up numbers.", examples=["emotion_int8"])
+    model: str = Field(description="Name of the model; `mock` marks made-up numbers.", examples=["emotion_int8"])
     model_version: str = Field(description="Version of the model.", examples=["1"])
     request_id: str = Field(description=REQUEST_ID)
 
@@ -54,8 +63,18 @@ class TimelineHead(Schema):
 class TimelineResponse(TimelineHead):
     """A clip as a row of windows, as estimated by the model; not what the person feels."""
 
-    rows: list[TimelineRow] = Field(description="The windows in order; a clip shorter than a window has one.")
+    rows: list[TimelineRow] = Field(
+        min_length=1, description="The windows in order; a clip shorter than a window has one."
+    )
     timings_ms: TimelineTimings
+
+    @model_validator(mode="after")
+    def _is_in_order(self) -> Self:
+        for row in self.rows:
+            check_labels(self.labels, row.probs, row.top1)
+        if not all(before.start < after.start for before, after in pairwise(self.rows)):
+            raise ValueError(f"windows start at {[row.start for row in self.rows]}")
+        return self
 
 
 class StartLine(TimelineHead):
@@ -74,7 +93,7 @@ class EndLine(Schema):
     """Last line of a stream that is complete."""
 
     type: Literal["end"] = "end"
-    rows: int = Field(description="How many rows there were.")
+    rows: int = Field(description="Number of rows.")
     timings_ms: TimelineTimings
 
 
@@ -83,3 +102,7 @@ class ErrorLine(Schema):
 
     type: Literal["error"] = "error"
     error: ErrorDetail
+
+
+TimelineLine = Annotated[StartLine | RowLine | EndLine | ErrorLine, Field(discriminator="type")]
+"""Any line of the stream."""

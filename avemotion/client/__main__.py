@@ -1,4 +1,4 @@
-"""The command `emotion`: predict clips, watch one from beginning to end, list the models."""
+"""The command `emotion`: predict clips, draw the timeline of one, list the models."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from pydantic import BaseModel
-
-from avemotion.client.answers import Prediction, Timeline
-from avemotion.client.direct import MODEL, TritonClient
+from avemotion.api.base import Schema
+from avemotion.api.predictions import ClipPrediction, PredictResponse
+from avemotion.api.timeline import TimelineResponse
+from avemotion.client.calls import ADDRESS, TIMEOUT
 from avemotion.client.drawing import draw_in_terminal, draw_png
-from avemotion.client.rest import ADDRESS, TIMEOUT, EmotionClient
+from avemotion.client.rest import EmotionClient
 from avemotion.preprocessing.errors import EmotionError
 
 KEY_VARIABLE = "EMO_API_KEY"
@@ -31,16 +31,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if request_id := getattr(error, "request_id", None):
             print(f"request id: {request_id}", file=sys.stderr)
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # whoever read the output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader of the pipe has closed it
     except OSError as error:
         print(f"{error.filename}: {error.strerror}", file=sys.stderr)
-    except ModuleNotFoundError as error:
-        print(f"{error.name} is not installed: pip install 'avemotion[plot]'", file=sys.stderr)
     return 1
 
 
 def _predict(options: argparse.Namespace) -> int:
     if options.triton:
+        from avemotion.client.direct import MODEL, TritonClient  # noqa: PLC0415 (needs an extra)
+
         with TritonClient(
             options.triton, model=options.model or MODEL, version=options.version or "", timeout=options.timeout
         ) as triton:
@@ -85,7 +85,7 @@ def _client(options: argparse.Namespace) -> EmotionClient:
     return EmotionClient(options.address, api_key=options.api_key, timeout=options.timeout, wait_when_busy=options.wait)
 
 
-def _show(options: argparse.Namespace, predictions: Sequence[Prediction]) -> None:
+def _show(options: argparse.Namespace, predictions: Sequence[ClipPrediction]) -> None:
     if options.json:
         _print_json(predictions if len(predictions) > 1 else predictions[0])
         return
@@ -96,12 +96,12 @@ def _show(options: argparse.Namespace, predictions: Sequence[Prediction]) -> Non
             print(f"  {label:10} {probability:5.1f} %  {'█' * round(_BAR * probability / 100)}")
         for reason in prediction.missing.values():
             print(f"  {reason}")
-        if prediction.explanation:
+        if isinstance(prediction, PredictResponse) and prediction.explanation:
             print(f"  {prediction.explanation}")
 
 
-def _summary(timeline: Timeline) -> str:
-    """Stretches of the same top emotion, by the middles of the windows, one after another."""
+def _summary(timeline: TimelineResponse) -> str:
+    """The stretches with the same top emotion, by the middles of their windows, one a line."""
     stretches: list[tuple[str, float, float]] = []
     for row in timeline.rows:
         middle = (row.start + row.end) / 2
@@ -112,8 +112,8 @@ def _summary(timeline: Timeline) -> str:
     return "\n".join(f"{first:6.1f} – {last:.1f} s  {label}" for label, first, last in stretches)
 
 
-def _print_json(answer: BaseModel | Sequence[BaseModel]) -> None:
-    body = answer.model_dump() if isinstance(answer, BaseModel) else [item.model_dump() for item in answer]
+def _print_json(answer: Schema | Sequence[Schema]) -> None:
+    body = answer.model_dump() if isinstance(answer, Schema) else [item.model_dump() for item in answer]
     print(json.dumps(body, indent=2))
 
 
@@ -138,8 +138,8 @@ def _parser() -> argparse.ArgumentParser:
     predict.add_argument("clip", nargs="+", type=Path, help="file: mp4, mov, webm, matroska, avi, wav or flac")
     way = predict.add_mutually_exclusive_group()
     way.add_argument("--triton", metavar="HOST:PORT", help="decode here, and ask Triton's gRPC service directly")
-    way.add_argument("--sampled", action="store_true", help="send 8 pictures and the sound instead of the clip")
-    way.add_argument("--explain", action="store_true", help="ask for a plain-language reading of the numbers")
+    way.add_argument("--sampled", action="store_true", help="send 8 frames and the sound instead of the clip")
+    way.add_argument("--explain", action="store_true", help="request the probabilities in plain words")
     predict.set_defaults(run=_predict)
 
     watch = commands.add_parser("watch", parents=[shared], help="draw how the expressed emotion changes along a clip")
@@ -148,7 +148,7 @@ def _parser() -> argparse.ArgumentParser:
     watch.add_argument("--png", type=Path, metavar="FILE", help="draw into a PNG file instead of the terminal")
     watch.set_defaults(run=_watch)
 
-    models = commands.add_parser("models", parents=[shared], help="list the models that can be asked for")
+    models = commands.add_parser("models", parents=[shared], help="list the models that can be selected")
     models.set_defaults(run=_models)
     return parser
 

@@ -1,4 +1,4 @@
-"""A timeline as a picture: in the terminal, or as a PNG file. The libraries that draw are imported where they draw."""
+"""Draws a timeline: in the terminal, or as a PNG file. Each function imports its library, which belongs to an extra."""
 
 from __future__ import annotations
 
@@ -6,24 +6,26 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from avemotion.client.answers import Timeline
+from avemotion.api.timeline import TimelineResponse
+from avemotion.client.errors import needs_extra
 
 _ROWS = 22
 _NARROWEST = 60
 
 
-def draw_in_terminal(timeline: Timeline, *, width: int | None = None, colour: bool = True) -> str:
+def draw_in_terminal(timeline: TimelineResponse, *, width: int | None = None, colour: bool = True) -> str:
     """The probability of each emotion over time, as text.
 
     Args:
         timeline: What to draw.
-        width: Columns; those of the terminal where None.
+        width: Columns; None for those of the terminal.
         colour: Whether the terminal shows colours.
 
     Raises:
-        ModuleNotFoundError: plotext is not installed.
+        MissingExtraError: plotext is not installed.
     """
-    import plotext  # noqa: PLC0415 (an extra; only who draws needs it)
+    with needs_extra("plot"):
+        import plotext  # noqa: PLC0415 (needs an extra)
 
     figure: Any = plotext.figure
     figure.clear()
@@ -37,13 +39,14 @@ def draw_in_terminal(timeline: Timeline, *, width: int | None = None, colour: bo
     return str(figure.build().string(colorless=not colour))
 
 
-def draw_png(timeline: Timeline, path: Path) -> None:
+def draw_png(timeline: TimelineResponse, path: Path) -> None:
     """The probability of each emotion over time, stacked, as a PNG file.
 
     Raises:
-        ModuleNotFoundError: matplotlib is not installed.
+        MissingExtraError: matplotlib is not installed.
     """
-    from matplotlib.figure import Figure  # noqa: PLC0415 (an extra; only who draws needs it)
+    with needs_extra("plot"):
+        from matplotlib.figure import Figure  # noqa: PLC0415 (needs an extra)
 
     figure = Figure(figsize=(10, 4), layout="constrained")
     axes = figure.subplots()
@@ -56,6 +59,6 @@ def draw_png(timeline: Timeline, path: Path) -> None:
     figure.savefig(path, dpi=120)
 
 
-def _centres(timeline: Timeline) -> list[float]:
+def _centres(timeline: TimelineResponse) -> list[float]:
     """Middle of each window, in seconds."""
     return [(row.start + row.end) / 2 for row in timeline.rows]

@@ -6,25 +6,23 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import TYPE_CHECKING, Self, TypeVar
 
-import httpx
-
+from avemotion.api.predictions import BatchResult, PredictResponse
+from avemotion.api.service import ContractResponse, HealthResponse, ModelEntry, ReadyResponse
+from avemotion.api.timeline import RowLine, StartLine, TimelineResponse
 from avemotion.client import calls
-from avemotion.client.answers import BatchItem, ModelEntry, Prediction, Timeline, TimelineRow, TimelineStart
-from avemotion.client.calls import Call, Choice, ClipSource
-from avemotion.client.errors import UnreachableError
-from avemotion.client.retries import RetryBudget
-from avemotion.client.sampling import Sampling, sample_clip
+from avemotion.client.calls import ADDRESS, TIMEOUT, Call, Choice, ClipSource, RetryBudget, key_header
+from avemotion.client.errors import UnreachableError, needs_extra
+
+if TYPE_CHECKING:
+    from avemotion.client.sampling import Sampling
 
 T = TypeVar("T")
 
-ADDRESS = "http://127.0.0.1:8000"
-TIMEOUT = 60.0
-
 
 class EmotionClient:
-    """Asks a gateway. Connections are kept; use it as a context manager, and from several threads if you like."""
+    """Client of a gateway. It keeps connections open, is a context manager, and may be shared by threads."""
 
     def __init__(
         self,
@@ -38,11 +36,13 @@ class EmotionClient:
 
         Args:
             address: The gateway's URL.
-            api_key: Key, where the gateway wants one.
+            api_key: Key, if the gateway requires one.
             timeout: Longest silence of the gateway, in seconds.
-            wait_when_busy: Seconds that one call may spend in all waiting as `Retry-After` asks when the gateway is
-                busy or away; 0 raises at once.
+            wait_when_busy: Seconds that one call may wait in total, as `Retry-After` asks, while the gateway is busy
+                or unavailable; 0 raises at once.
         """
+        import httpx  # noqa: PLC0415 (see the docstring of `calls`)
+
         self._http = httpx.Client(base_url=address, timeout=timeout, headers=key_header(api_key))
         self._wait_when_busy = wait_when_busy
         self._sampling: Sampling | None = None
@@ -55,30 +55,34 @@ class EmotionClient:
         model: str | None = None,
         version: str | None = None,
         deadline: float | None = None,
-    ) -> Prediction:
+    ) -> PredictResponse:
         """Estimate which emotion a clip expresses.
 
         Args:
             clip: The clip's bytes, or its path.
-            explain: Ask for a plain-language reading of the probabilities.
-            model: Name of a model; the gateway's default where None.
-            version: Version of the model; the newest where None.
+            explain: Request the probabilities in plain words.
+            model: Name of a model; None for the gateway's default.
+            version: Version of the model; None for the newest.
             deadline: Seconds after which the answer is of no more use.
 
         Raises:
-            RefusedError: The gateway says why not.
-            UnreachableError: There is no gateway, or it is too slow.
+            RefusedError: The gateway answered with an error.
+            UnreachableError: No connection, or no answer in time.
         """
         return self._send(calls.predict(clip, Choice(model, version, deadline), explain=explain))
 
     def predict_sampled(
         self, clip: ClipSource, *, model: str | None = None, version: str | None = None, deadline: float | None = None
-    ) -> Prediction:
-        """The same from eight pictures and three seconds of sound taken here: the clip never leaves this machine.
+    ) -> PredictResponse:
+        """Estimate the same from eight frames and three seconds of sound: the clip never leaves this machine.
 
         Raises:
             MediaError: The clip cannot be read here.
+            MissingExtraError: The extra `media` is not installed.
         """
+        with needs_extra("media"):
+            from avemotion.client.sampling import Sampling, sample_clip  # noqa: PLC0415 (needs an extra)
+
         if self._sampling is None:
             self._sampling = Sampling.of_contract(self.contract())
         sampled = sample_clip(clip if isinstance(clip, bytes) else Path(clip), self._sampling)
@@ -91,59 +95,65 @@ class EmotionClient:
         model: str | None = None,
         version: str | None = None,
         deadline: float | None = None,
-    ) -> list[BatchItem]:
+    ) -> list[BatchResult]:
         """Predict several clips at once; each succeeds or fails alone."""
         return self._send(calls.predict_batch(clips, Choice(model, version, deadline)))
 
     def timeline(
         self, clip: ClipSource, *, step: float | None = None, model: str | None = None, version: str | None = None
-    ) -> Timeline:
+    ) -> TimelineResponse:
         """Predict windows all along a clip.
 
         Args:
             clip: The clip's bytes, or its path.
-            step: Seconds from one window to the next; the gateway's default where None.
-            model: Name of a model.
-            version: Version of the model.
+            step: Seconds between the starts of two windows; None for the gateway's default.
+            model: Name of a model; None for the gateway's default.
+            version: Version of the model; None for the newest.
         """
         return self._send(calls.timeline(clip, Choice(model, version), step=step))
 
     def stream_timeline(
         self, clip: ClipSource, *, step: float | None = None, model: str | None = None, version: str | None = None
-    ) -> Iterator[TimelineStart | TimelineRow]:
-        """The same, row by row as they are computed; the first item tells labels and length."""
+    ) -> Iterator[StartLine | RowLine]:
+        """Predict windows all along a clip, and yield each row as soon as it is computed.
+
+        Yields:
+            First a line with labels and length, then a line for each window.
+        """
         request = calls.stream_timeline(clip, Choice(model, version), step=step).request(self._http)
-        try:
+        with calls.unreachable_if_broken(request):
             response = self._http.send(request, stream=True)
             try:
                 if not response.is_success:
                     response.read()
                     raise calls.refusal(response)
-                for line in response.iter_lines():
-                    event = calls.timeline_event(line)
-                    if event is None:
+                for text in response.iter_lines():
+                    line = calls.timeline_line(text)
+                    if line is None:
                         return
-                    yield event
+                    yield line
             finally:
                 response.close()
-        except httpx.TransportError as error:
-            raise unreachable(request, error) from error
         raise UnreachableError(f"{request.url} broke off before the end of the timeline.")
 
     def models(self) -> list[ModelEntry]:
-        """What can be asked for."""
+        """The models that can be selected."""
         return self._send(calls.models())
 
-    def contract(self) -> dict[str, Any]:
-        """Sizes, times and limits that the gateway works by."""
+    def contract(self) -> ContractResponse:
+        """Sizes, times and limits of the gateway."""
         return self._send(calls.contract())
 
-    def health(self) -> dict[str, Any]:
-        """Whether the gateway lives."""
+    def health(self) -> HealthResponse:
+        """Liveness of the gateway."""
         return self._send(calls.health())
 
-    def ready(self) -> dict[str, Any]:
-        """Whether the model answers; raises `RefusedError` while it does not."""
+    def ready(self) -> ReadyResponse:
+        """Readiness: a recent inference succeeded.
+
+        Raises:
+            RefusedError: It is not ready; the message says why.
+        """
         return self._send(calls.ready())
 
     def close(self) -> None:
@@ -162,22 +172,9 @@ class EmotionClient:
         budget = RetryBudget(self._wait_when_busy)
         while True:
             request = call.request(self._http)
-            try:
+            with calls.unreachable_if_broken(request):
                 response = self._http.send(request)
-            except httpx.TransportError as error:
-                raise unreachable(request, error) from error
             pause = budget.pause_after(response)
             if pause is None:
                 return call.result(response)
             time.sleep(pause)
-
-
-def key_header(api_key: str | None) -> dict[str, str]:
-    """The header that carries an API key."""
-    return {} if api_key is None else {"X-API-Key": api_key}
-
-
-def unreachable(request: httpx.Request, error: httpx.TransportError) -> UnreachableError:
-    """The exception for a transport that failed."""
-    what = "did not answer in time" if isinstance(error, httpx.TimeoutException) else "cannot be reached"
-    return UnreachableError(f"{request.url} {what} ({error or type(error).__name__}).")

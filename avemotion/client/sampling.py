@@ -1,22 +1,21 @@
-"""What a browser does before it sends a sampled clip, done in Python: eight pictures and three seconds of sound.
+"""Samples a clip as a browser does for `/predict/sampled`: eight frames and three seconds of sound.
 
-The gateway's `/contract` says how large the pictures are and how they are compressed, so that nothing here repeats
-a number of it.
+The gateway's `/contract` gives the size and the compression of the frames, so that no number is repeated here.
 """
 
 from __future__ import annotations
 
 import io
 import wave
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
+from avemotion.api.service import ContractResponse
 from avemotion.preprocessing.clip import decode_window
 from avemotion.preprocessing.contract import SAMPLE_RATE
 from avemotion.preprocessing.frame import Frame
@@ -25,10 +24,10 @@ from avemotion.preprocessing.video import sample_times
 
 @dataclass(frozen=True)
 class Sampling:
-    """How the gateway wants pictures.
+    """How the gateway wants frames.
 
     Attributes:
-        longest_side: Longest side of a picture, in pixels.
+        longest_side: Longest side of a frame, in pixels.
         jpeg_quality: Quality of the JPEG files, 0 to 1.
     """
 
@@ -36,20 +35,19 @@ class Sampling:
     jpeg_quality: float
 
     @classmethod
-    def of_contract(cls, contract: Mapping[str, Any]) -> Self:
-        """The part of `GET /contract` that is about sampled clips."""
-        sampled = contract["sampled"]
-        return cls(int(sampled["frame_longest_side"]), float(sampled["jpeg_quality"]))
+    def of_contract(cls, contract: ContractResponse) -> Self:
+        """The part of `GET /contract` that concerns sampled clips."""
+        return cls(contract.sampled.frame_longest_side, contract.sampled.jpeg_quality)
 
 
 @dataclass(frozen=True)
 class SampledClip:
-    """A clip as `/predict/sampled` wants it.
+    """A clip as `/predict/sampled` takes it.
 
     Attributes:
-        frames: Eight JPEG files in order; none where there is no video.
+        frames: Eight JPEG files in order; none if there is no video.
         times: When each is on display, in seconds from the window's start.
-        audio: A WAV file, 16 kHz mono PCM of 16 bits, of at most three seconds; None where there is no sound.
+        audio: A WAV file, 16 kHz mono PCM of 16 bits, of at most three seconds; None if there is no sound.
     """
 
     frames: tuple[bytes, ...]
@@ -58,14 +56,14 @@ class SampledClip:
 
 
 def sample_clip(source: bytes | Path, sampling: Sampling) -> SampledClip:
-    """Take the pictures and the sound of the three seconds at the centre of a clip.
+    """Take the frames and the sound of the three seconds at the centre of a clip.
 
     Args:
         source: The file's bytes or its path.
-        sampling: How the gateway wants the pictures.
+        sampling: How the gateway wants the frames.
 
     Raises:
-        MediaError: A subclass says why nothing could be read.
+        MediaError: The clip cannot be read; the subclass says why.
     """
     decoded, _ = decode_window(source)
     frames = tuple(_jpeg(frame, sampling) for frame in decoded.frames)

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Literal, get_args
-
-import numpy as np
-import numpy.typing as npt
+from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
 from avemotion.preprocessing.errors import ContractMismatchError
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 CONTRACT_VERSION: Final = 1
 """Raised whenever the same clip would give other tensors, or a tensor's name or meaning changes."""
@@ -87,6 +87,8 @@ class TensorSpec:
 
     def zeros(self, batch: int = 1) -> npt.NDArray[Any]:
         """An array of zeros [batch, *shape] of this tensor's dtype."""
+        import numpy as np  # noqa: PLC0415 (clients that only read answers have no numpy)
+
         return np.zeros((batch, *self.shape), self.dtype)
 
 

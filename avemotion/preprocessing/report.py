@@ -22,8 +22,6 @@ QUIETEST: Final = -120.0
 CLIPPED: Final = 0.99
 """Samples at or beyond this count as clipped: resampling to 16 kHz rounds the corners of samples cut off at 1."""
 
-_DECIMALS: Final = 4
-
 _LUMA: Final = np.array([0.299, 0.587, 0.114])
 """Weights of red, green and blue (ITU-R BT.601)."""
 
@@ -98,10 +96,6 @@ class Quality:
     audio_level: float | None
     clipping: float | None
     padding: float
-
-    def rounded(self) -> dict[str, float | None]:
-        """The measurements by name, rounded as in answers."""
-        return {name: None if value is None else round(value, _DECIMALS) for name, value in vars(self).items()}
 
 
 def describe_video(track: Track, frame: Frame) -> VideoTrack:

@@ -164,7 +164,7 @@ def pack_answer(
             "length": window.length,
             "missing": window.missing,
             "face": None if window.face is None else vars(window.face),
-            "quality": window.quality.rounded(),
+            "quality": vars(window.quality),
         }
         for window in windows
     ]
@@ -204,7 +204,8 @@ async def read_answer(reader: asyncio.StreamReader) -> DecodedMedia:
     if count > _MOST_WINDOWS or length > _MOST_REPORT_BYTES:
         raise MalformedAnswerError(f"{count} windows and a report of {length} bytes")
     try:
-        report = AnswerReport.model_validate_json(await reader.readexactly(length))
+        # The schemas of the API allow extra fields; an answer of a worker may not have any.
+        report = AnswerReport.model_validate_json(await reader.readexactly(length), extra="forbid")
     except ValidationError as error:
         raise MalformedAnswerError(f"{error.error_count()} faults in the report") from error
     if report.error is not None:

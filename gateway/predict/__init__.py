@@ -13,7 +13,6 @@ from gateway.predict.predictor import (
     DEFAULT_CHOICE,
     ModelChoice,
     ModelDescription,
-    Prediction,
     Predictor,
     ServableModel,
 )
@@ -24,7 +23,6 @@ __all__ = [
     "DEFAULT_CHOICE",
     "ModelChoice",
     "ModelDescription",
-    "Prediction",
     "Predictor",
     "ServableModel",
     "make_predictor",

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from avemotion.api.answers import ModelOutputs, clip_prediction, milliseconds
 from avemotion.api.predictions import (
     BatchResponse,
     BatchResult,
@@ -16,15 +17,15 @@ from avemotion.api.predictions import (
     ClipPrediction,
     ItemError,
     PredictResponse,
+    Timings,
 )
 from avemotion.preprocessing.contract import INPUTS
 from avemotion.preprocessing.errors import EmotionError
-from gateway.answers import clip_fields, milliseconds
-from gateway.decode.messages import DecodeTask
+from gateway.decode.messages import DecodedMedia, DecodeTask
 from gateway.decode.pool import DecodeResult
 from gateway.errors import UploadTooLargeError
 from gateway.http.context import Accepted
-from gateway.predict.predictor import Prediction, Tensors
+from gateway.predict.predictor import Tensors
 
 logger = logging.getLogger(__name__)
 
@@ -43,7 +44,7 @@ async def predict_clip(accepted: Accepted[Any], task: DecodeTask, *, explain: bo
     begin, services = time.perf_counter(), accepted.services
     result = await services.pool.run(task, deadline=accepted.deadline)
     decoded_at = time.perf_counter()
-    prediction = await infer(result.media.tensors, accepted)
+    outputs = await infer(result.media.tensors, accepted)
     end = time.perf_counter()
     seconds = {
         "upload": accepted.upload_seconds,
@@ -53,15 +54,18 @@ async def predict_clip(accepted: Accepted[Any], task: DecodeTask, *, explain: bo
         "total": accepted.upload_seconds + end - begin,
     }
     services.metrics.observe_stages(seconds)
-    fields = clip_fields(result.media, prediction, 0)
+    prediction = _clip_prediction(outputs, 0, result.media)
     explanation = None
     if explain:
-        percent = dict(zip(fields["labels"], fields["probs"], strict=True))
+        percent = dict(zip(prediction.labels, prediction.probs, strict=True))
         explanation = await services.explainer.explain(
-            percent, uncertain=fields["uncertain"], deadline=accepted.deadline
+            percent, uncertain=prediction.uncertain, deadline=accepted.deadline
         )
-    return PredictResponse.model_validate(
-        fields | {"explanation": explanation, "timings_ms": milliseconds(seconds), "request_id": accepted.request_id}
+    return PredictResponse(
+        **dict(prediction),
+        explanation=explanation,
+        timings_ms=Timings(**milliseconds(seconds)),
+        request_id=accepted.request_id,
     )
 
 
@@ -85,9 +89,9 @@ async def predict_batch(accepted: Accepted[list[bytes]]) -> BatchResponse:
     }
     if media:
         tensors = {spec.name: np.concatenate([each.tensors[spec.name] for each in media.values()]) for spec in INPUTS}
-        prediction = await infer(tensors, accepted)
+        outputs = await infer(tensors, accepted)
         for row, (index, each) in enumerate(media.items()):
-            results[index] = BatchResult(index=index, prediction=ClipPrediction(**clip_fields(each, prediction, row)))
+            results[index] = BatchResult(index=index, prediction=_clip_prediction(outputs, row, each))
     end = time.perf_counter()
     seconds = {
         "upload": accepted.upload_seconds,
@@ -102,7 +106,7 @@ async def predict_batch(accepted: Accepted[list[bytes]]) -> BatchResponse:
     )
 
 
-async def infer(tensors: Tensors, accepted: Accepted[Any]) -> Prediction:
+async def infer(tensors: Tensors, accepted: Accepted[Any]) -> ModelOutputs:
     """Run the model that a request asks for.
 
     Args:
@@ -114,10 +118,23 @@ async def infer(tensors: Tensors, accepted: Accepted[Any]) -> Prediction:
     """
     services = accepted.services
     deadline = accepted.deadline.within(services.settings.inference_timeout)
-    prediction = await services.predictor.predict(tensors, accepted.model, deadline)
+    outputs = await services.predictor.predict(tensors, accepted.model, deadline)
     if accepted.is_default:
-        services.readiness.answered(prediction)
-    return prediction
+        services.readiness.answered(outputs)
+    return outputs
+
+
+def _clip_prediction(outputs: ModelOutputs, row: int, media: DecodedMedia) -> ClipPrediction:
+    """The answer for one clip, which is one row of a batch."""
+    [window] = media.windows
+    return clip_prediction(
+        outputs,
+        row,
+        present=media.tensors["present"][0].tolist(),
+        missing=dict(window.missing.items()),
+        face=None if window.face is None else dict(window.face),
+        quality=dict(window.quality),
+    )
 
 
 async def _decode_all(accepted: Accepted[list[bytes]]) -> list[DecodeResult | EmotionError]:

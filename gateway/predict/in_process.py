@@ -15,6 +15,7 @@ from typing import TypeVar
 
 import onnxruntime
 
+from avemotion.api.answers import ModelOutputs
 from avemotion.preprocessing.contract import INPUTS, OUTPUTS
 from avemotion.preprocessing.errors import ContractMismatchError, ModelFileError
 from gateway.deadlines import Deadline
@@ -23,7 +24,6 @@ from gateway.predict.predictor import (
     DEFAULT_CHOICE,
     ModelChoice,
     ModelDescription,
-    Prediction,
     ServableModel,
     Tensors,
     check_choice,
@@ -105,10 +105,10 @@ class InProcessPredictor:
                 check_choice(choice, self.default_model, await self.models(deadline))
             raise
 
-    async def predict(self, tensors: Tensors, model: ModelDescription, deadline: Deadline) -> Prediction:
+    async def predict(self, tensors: Tensors, model: ModelDescription, deadline: Deadline) -> ModelOutputs:
         """Run the model once the runs before this one are done."""
 
-        async def run(chunk: Tensors) -> Prediction:
+        async def run(chunk: Tensors) -> ModelOutputs:
             return await self._in_thread(lambda: self._run(chunk, model), deadline)
 
         return await predict_in_chunks(run, tensors, model)
@@ -155,7 +155,7 @@ class InProcessPredictor:
             del self._sessions[next(iter(self._sessions))]
         return session
 
-    def _run(self, tensors: Tensors, model: ModelDescription) -> Prediction:
+    def _run(self, tensors: Tensors, model: ModelDescription) -> ModelOutputs:
         assert model.version is not None  # noqa: S101 (for the type checker; `describe` names one)
         names = [spec.name for spec in OUTPUTS]
         values = self._session(model.name, model.version).run(names, {spec.name: tensors[spec.name] for spec in INPUTS})

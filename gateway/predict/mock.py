@@ -10,12 +10,12 @@ import hashlib
 import numpy as np
 import numpy.typing as npt
 
+from avemotion.api.answers import ModelOutputs
 from avemotion.preprocessing.contract import FRAME_ATTENTION, INPUTS, LOGITS
 from gateway.deadlines import Deadline
 from gateway.predict.predictor import (
     ModelChoice,
     ModelDescription,
-    Prediction,
     ServableModel,
     Tensors,
     check_choice,
@@ -57,19 +57,19 @@ class MockPredictor:
         tensors: Tensors,
         model: ModelDescription,
         deadline: Deadline,  # noqa: ARG002 (part of the protocol)
-    ) -> Prediction:
+    ) -> ModelOutputs:
         """Numbers that depend on the tensors alone."""
         return await predict_in_chunks(_made_up, tensors, model)
 
 
-async def _made_up(tensors: Tensors) -> Prediction:
+async def _made_up(tensors: Tensors) -> ModelOutputs:
     batch = len(next(iter(tensors.values())))
     generators = [np.random.default_rng(_seed(tensors, row)) for row in range(batch)]
     logits, video, audio = (
         np.stack([rng.normal(0, _LOGIT_SPREAD, LOGITS.shape) for rng in generators]) for _ in range(3)
     )
     attention = np.stack([rng.normal(0, 1, FRAME_ATTENTION.shape) for rng in generators])
-    return Prediction(
+    return ModelOutputs(
         probabilities=_softmax(logits),
         logits=logits.astype(np.float32),
         video_probabilities=_softmax(video),

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from avemotion.api.answers import ModelOutputs
 from avemotion.preprocessing.contract import FRAMES, INPUTS, LOG_MEL, OUTPUTS, PRESENT, CropMode
 from avemotion.preprocessing.model_metadata import checked_crop, metrics_of
 from gateway.deadlines import Deadline
@@ -70,29 +71,6 @@ class ServableModel:
     metrics: dict[str, Any] | None
 
 
-@dataclass(frozen=True)
-class Prediction:
-    """The outputs of the contract for one batch, and the model that computed them.
-
-    Attributes:
-        probabilities: float32 [batch, labels], each row summing to 1.
-        logits: float32 [batch, labels].
-        video_probabilities: float32 [batch, labels]; without meaning if there is no video.
-        audio_probabilities: float32 [batch, labels]; without meaning if there is no audio.
-        frame_attention: float32 [batch, frames], each row summing to 1.
-        model: Name of the model.
-        model_version: Its version.
-    """
-
-    probabilities: npt.NDArray[np.float32]
-    logits: npt.NDArray[np.float32]
-    video_probabilities: npt.NDArray[np.float32]
-    audio_probabilities: npt.NDArray[np.float32]
-    frame_attention: npt.NDArray[np.float32]
-    model: str
-    model_version: str
-
-
 class Predictor(Protocol):
     """Computes predictions. Every method may be called by many requests at once.
 
@@ -133,7 +111,7 @@ class Predictor(Protocol):
             ContractMismatchError: The model was made for another tensor contract.
         """
 
-    async def predict(self, tensors: Tensors, model: ModelDescription, deadline: Deadline) -> Prediction:
+    async def predict(self, tensors: Tensors, model: ModelDescription, deadline: Deadline) -> ModelOutputs:
         """Run a model.
 
         Args:
@@ -187,8 +165,8 @@ def check_choice(choice: ModelChoice, default: str, models: list[ServableModel])
 
 
 async def predict_in_chunks(
-    run: Callable[[Tensors], Awaitable[Prediction]], tensors: Tensors, model: ModelDescription
-) -> Prediction:
+    run: Callable[[Tensors], Awaitable[ModelOutputs]], tensors: Tensors, model: ModelDescription
+) -> ModelOutputs:
     """Run a model on a batch of any size, in chunks of its largest batch.
 
     Args:
@@ -209,19 +187,16 @@ async def predict_in_chunks(
     return replace(parts[-1], **arrays)
 
 
-def prediction_of(outputs: Mapping[str, npt.NDArray[Any] | None], model: str, model_version: str) -> Prediction:
+def prediction_of(outputs: Mapping[str, npt.NDArray[Any] | None], model: str, model_version: str) -> ModelOutputs:
     """Check a model's outputs.
 
     Raises:
-        ModelUnavailableError: An output is missing, has another shape, or is not finite.
+        ModelUnavailableError: An output is missing, has another shape, is not finite or is not a distribution.
     """
-    arrays = {}
-    for spec in OUTPUTS:
-        array = outputs.get(spec.name)
-        if array is None or array.dtype != spec.dtype or array.shape[1:] != spec.shape or not np.isfinite(array).all():
-            raise ModelUnavailableError(f"The model '{model}' gave no usable output '{spec.name}'.")
-        arrays[spec.name] = array
-    return Prediction(**arrays, model=model, model_version=model_version)
+    try:
+        return ModelOutputs.checked(outputs, model, model_version)
+    except ValueError as error:
+        raise ModelUnavailableError(str(error)) from error
 
 
 def random_tensors(rng: np.random.Generator) -> dict[str, npt.NDArray[Any]]:

@@ -12,10 +12,11 @@ import time
 
 import numpy as np
 
+from avemotion.api.answers import ModelOutputs
 from avemotion.preprocessing.errors import EmotionError
 from gateway.deadlines import Deadline
 from gateway.errors import NotReadyError
-from gateway.predict import DEFAULT_CHOICE, Prediction, Predictor
+from gateway.predict import DEFAULT_CHOICE, Predictor
 from gateway.predict.predictor import random_tensors
 from gateway.settings import Settings
 
@@ -29,11 +30,11 @@ class Readiness:
         self._settings = settings
         self._predictor = predictor
         self._random = np.random.default_rng()
-        self._last: tuple[float, Prediction] | None = None
+        self._last: tuple[float, ModelOutputs] | None = None
         self._reason = "The model has not answered yet."
         self._draining = False
 
-    def answered(self, prediction: Prediction) -> None:
+    def answered(self, prediction: ModelOutputs) -> None:
         """Remember an answer of the default model."""
         self._last = (time.monotonic(), prediction)
 
@@ -63,7 +64,7 @@ class Readiness:
             return False
         return True
 
-    def check(self) -> tuple[Prediction, float]:
+    def check(self) -> tuple[ModelOutputs, float]:
         """The last answer and its age in seconds.
 
         Raises:

@@ -8,9 +8,9 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Final
 
+from avemotion.api.answers import milliseconds, timeline_row
 from avemotion.api.timeline import TimelineHead, TimelineRow, TimelineTimings
 from avemotion.preprocessing.contract import LABELS, WINDOW_SECONDS
-from gateway.answers import milliseconds, modalities_of, scores
 from gateway.decode.messages import DecodeTask
 from gateway.decode.pool import DecodeResult
 from gateway.errors import DeadlineExceededError
@@ -91,17 +91,18 @@ class TimelinePredictor:
         """Rows from one window on, as many as the model takes at once, and the model's version."""
         media, last = self.decoded.media, first + self.accepted.model.max_batch_size
         tensors = {name: array[first:last] for name, array in media.tensors.items()}
-        prediction = await infer(tensors, self.accepted)
+        outputs = await infer(tensors, self.accepted)
         rows = [
-            TimelineRow(
-                start=round(window.start, 3),
-                end=round(window.start + window.length, 3),
-                **scores(prediction, row),
-                modalities=modalities_of(media.tensors["present"][first + row].tolist()),
+            timeline_row(
+                outputs,
+                row,
+                start=window.start,
+                end=window.start + window.length,
+                present=tensors["present"][row].tolist(),
             )
             for row, window in enumerate(media.windows[first:last])
         ]
-        return rows, prediction.model_version
+        return rows, outputs.model_version
 
 
 async def decode_timeline(accepted: Accepted[bytes], step: float) -> TimelinePredictor:

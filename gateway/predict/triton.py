@@ -23,6 +23,7 @@ from tritonclient.grpc import InferInput, InferRequestedOutput
 from tritonclient.grpc.aio import InferenceServerClient
 from tritonclient.utils import InferenceServerException
 
+from avemotion.api.answers import ModelOutputs
 from avemotion.preprocessing.contract import INPUTS, OUTPUTS
 from avemotion.preprocessing.errors import ContractMismatchError, EmotionError
 from gateway.deadlines import Deadline
@@ -31,7 +32,6 @@ from gateway.predict.predictor import (
     DEFAULT_CHOICE,
     ModelChoice,
     ModelDescription,
-    Prediction,
     ServableModel,
     Tensors,
     check_choice,
@@ -160,10 +160,10 @@ class TritonPredictor:
                     check_choice(choice, self.default_model, ready)
             raise
 
-    async def predict(self, tensors: Tensors, model: ModelDescription, deadline: Deadline) -> Prediction:
+    async def predict(self, tensors: Tensors, model: ModelDescription, deadline: Deadline) -> ModelOutputs:
         """Send one request for each largest batch, with a deadline that is also that of Triton's queue."""
 
-        async def run(chunk: Tensors) -> Prediction:
+        async def run(chunk: Tensors) -> ModelOutputs:
             return await self._infer(chunk, model, deadline)
 
         return await predict_in_chunks(run, tensors, model)
@@ -183,7 +183,7 @@ class TritonPredictor:
         parameters = {key: value.string_value for key, value in config.parameters.items()}
         return description_of(name, version, parameters, max_batch_size=config.max_batch_size)
 
-    async def _infer(self, tensors: Tensors, model: ModelDescription, deadline: Deadline) -> Prediction:
+    async def _infer(self, tensors: Tensors, model: ModelDescription, deadline: Deadline) -> ModelOutputs:
         inputs = []
         for spec in INPUTS:
             tensor = InferInput(spec.name, tensors[spec.name].shape, spec.triton_dtype)

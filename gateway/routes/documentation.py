@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from avemotion.api.errors import ErrorResponse
+from avemotion.api.base import ErrorResponse
 from gateway.errors import POLICIES
 from gateway.http.forms import FILE_FIELD
 

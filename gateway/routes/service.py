@@ -7,12 +7,13 @@ from importlib.metadata import version
 from fastapi import APIRouter, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 
+from avemotion.api.predictions import UNCERTAIN_RULE
 from avemotion.api.service import (
     ContractLimits,
     ContractResponse,
     Features,
     HealthResponse,
-    ModelSchema,
+    ModelEntry,
     ModelsResponse,
     ReadyResponse,
     SampledParameters,
@@ -25,7 +26,6 @@ from avemotion.preprocessing.contract import (
     SAMPLE_RATE,
     WINDOW_SECONDS,
 )
-from avemotion.preprocessing.uncertainty import RULE
 from avemotion.preprocessing.video import sample_times
 from gateway.auth.authentication import Caller
 from gateway.deadlines import Deadline
@@ -84,7 +84,7 @@ async def models(services: ServicesDependency, _: Caller) -> ModelsResponse:
     found = await services.predictor.models(Deadline.after(settings.inference_timeout))
     return ModelsResponse(
         models=[
-            ModelSchema(
+            ModelEntry(
                 name=model.name,
                 versions=list(model.versions),
                 ready=services.readiness.is_ready() or model.name != services.predictor.default_model,
@@ -126,5 +126,5 @@ async def contract(services: ServicesDependency) -> ContractResponse:
             deadline_seconds=settings.request_deadline,
         ),
         features=Features(api_key=services.keys is not None, explain=services.explainer.is_available),
-        uncertain_rule=RULE,
+        uncertain_rule=UNCERTAIN_RULE,
     )

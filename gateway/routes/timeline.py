@@ -9,7 +9,7 @@ from fastapi import APIRouter, Header, Query, Response
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel
 
-from avemotion.api.errors import ErrorDetail
+from avemotion.api.base import ErrorDetail
 from avemotion.api.timeline import EndLine, ErrorLine, RowLine, StartLine, TimelineHead, TimelineResponse, TimelineRow
 from avemotion.preprocessing.errors import EmotionError
 from gateway.http.context import ContextDependency, RequestContext

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from avemotion.api.timeline import TimelineResponse
 from avemotion.client.__main__ import main
-from avemotion.client.answers import Timeline
 from avemotion.client.drawing import draw_in_terminal, draw_png
 from avemotion.preprocessing.contract import LABELS
 from tests.support.triton import free_ports
@@ -58,7 +58,7 @@ def test_no_file_and_no_gateway_are_sentences(tmp_path: Path, capsys: pytest.Cap
 
 
 @pytest.fixture
-def timeline() -> Timeline:
+def timeline() -> TimelineResponse:
     """A clip that turns from the first label to the last."""
     rows = []
     for index in range(9):
@@ -66,8 +66,17 @@ def timeline() -> Timeline:
         probs[0], probs[-1] = 100 - 12.5 * index, 12.5 * index
         top = 0 if probs[0] >= probs[-1] else len(LABELS) - 1
         top1 = {"label": LABELS[top], "prob": probs[top]}
-        rows.append({"start": index / 2, "end": index / 2 + 3, "probs": probs, "top1": top1, "uncertain": False})
-    return Timeline.model_validate(
+        rows.append(
+            {
+                "start": index / 2,
+                "end": index / 2 + 3,
+                "probs": probs,
+                "top1": top1,
+                "uncertain": False,
+                "modalities": {"video": True, "audio": True},
+            }
+        )
+    return TimelineResponse.model_validate(
         {
             "labels": list(LABELS),
             "duration": 7.0,
@@ -77,17 +86,18 @@ def timeline() -> Timeline:
             "model": "mock",
             "model_version": "1",
             "request_id": "r1",
+            "timings_ms": {"upload": 1.0, "queue": 1.0, "decode": 1.0, "inference": 1.0, "total": 4.0},
         }
     )
 
 
-def test_a_timeline_is_drawn_in_the_terminal_with_every_label(timeline: Timeline) -> None:
+def test_a_timeline_is_drawn_in_the_terminal_with_every_label(timeline: TimelineResponse) -> None:
     drawn = draw_in_terminal(timeline, width=72, colour=False)
     assert all(label in drawn for label in LABELS)
     assert "\x1b" not in drawn
     assert max(len(line) for line in drawn.splitlines()) == 72
 
 
-def test_a_timeline_is_drawn_as_png(timeline: Timeline, tmp_path: Path) -> None:
+def test_a_timeline_is_drawn_as_png(timeline: TimelineResponse, tmp_path: Path) -> None:
     draw_png(timeline, tmp_path / "timeline.png")
     assert (tmp_path / "timeline.png").read_bytes().startswith(b"\x89PNG")

@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from avemotion import AsyncEmotionClient, EmotionClient, Prediction, RefusedError, UnreachableError
+from avemotion import AsyncEmotionClient, EmotionClient, PredictResponse, RefusedError, TimelineHead, UnreachableError
+from avemotion.api.predictions import Modalities
 from avemotion.client.errors import UnexpectedAnswerError
 from avemotion.client.sampling import Sampling, sample_clip
 from avemotion.preprocessing.clip import read_clip
@@ -49,12 +50,12 @@ def test_a_clip_is_predicted_from_its_bytes_and_from_its_path(
     path.write_bytes(clip)
     from_bytes = ask(address, lambda gateway: gateway.predict(clip))
     from_path = ask(address, lambda gateway: gateway.predict(path))
-    assert isinstance(from_bytes, Prediction)
+    assert isinstance(from_bytes, PredictResponse)
     assert from_bytes.labels == list(LABELS)
     assert from_bytes.top1.prob == max(from_bytes.probs)
     assert sum(from_bytes.probs) == pytest.approx(100, abs=0.01)
     assert from_bytes.probs == from_path.probs
-    assert from_bytes.modalities == {"video": True, "audio": True}
+    assert from_bytes.modalities == Modalities(video=True, audio=True)
 
 
 @both_clients
@@ -62,7 +63,7 @@ def test_a_clip_sampled_here_is_predicted_like_the_clip_itself(ask: Callable[...
     clip = synthetic_clip(audio_codec="flac", width=640, height=480)
     whole = ask(address, lambda gateway: gateway.predict(clip))
     sampled = ask(address, lambda gateway: gateway.predict_sampled(clip))
-    assert sampled.modalities == whole.modalities == {"video": True, "audio": True}
+    assert sampled.modalities == whole.modalities == Modalities(video=True, audio=True)
     assert sampled.face == whole.face
 
 
@@ -103,7 +104,8 @@ def test_a_streamed_timeline_brings_the_same_rows_one_by_one(address: str) -> No
     with EmotionClient(address) as gateway:
         start, *rows = gateway.stream_timeline(clip, step=1.0)
         whole = gateway.timeline(clip, step=1.0)
-    assert start.model_extra is not None
+    assert isinstance(start, TimelineHead)
+    assert start.labels == list(LABELS)
     assert [row.model_dump(exclude={"type"}) for row in rows] == [row.model_dump() for row in whole.rows]
     assert [event.model_dump(exclude={"request_id"}) for event in asyncio.run(stream())] == [
         event.model_dump(exclude={"request_id"}) for event in (start, *rows)
@@ -120,8 +122,8 @@ def test_a_streamed_timeline_of_a_bad_clip_is_refused_like_any_other(address: st
 def test_models_and_health_are_told(ask: Callable[..., Any], address: str) -> None:
     [model] = ask(address, lambda gateway: gateway.models())
     assert (model.name, model.default) == ("mock", True)
-    assert ask(address, lambda gateway: gateway.health())["status"] == "ok"
-    assert ask(address, lambda gateway: gateway.ready())["status"] == "ready"
+    assert ask(address, lambda gateway: gateway.health()).status == "ok"
+    assert ask(address, lambda gateway: gateway.ready()).status == "ready"
 
 
 @both_clients

@@ -118,6 +118,8 @@ def test_an_unforeseen_error_brings_its_traceback_for_the_log() -> None:
     assert caught.value.__notes__ == ["line 42"]
 
 
+QUALITY = dict.fromkeys(("face_height", "brightness", "audio_level", "clipping"), 0.5) | {"padding": 0.0}
+WINDOW = {"start": 0.0, "length": 3.0, "missing": {}, "face": None, "quality": QUALITY}
 HOSTILE: dict[str, list[bytes]] = {
     "more windows than a timeline has": [struct.pack("!II", 2**31, 2)],
     "a report without end": [struct.pack("!II", 1, 2**31)],
@@ -126,6 +128,7 @@ HOSTILE: dict[str, list[bytes]] = {
     "no windows": answer({}),
     "fewer reports than windows": answer({"windows": []}, 1),
     "an unknown field": answer({"error": ["bad_media", "x"], "code": "import os"}),
+    "an unknown field deep inside": answer({"windows": [WINDOW | {"quality": QUALITY | {"note": "x"}}]}, 1),
     "an error of an unknown code": answer({"error": ["internal_error", "x"]}),
     "a face that is not numbers": answer(
         {"windows": [{"start": 0, "length": 3, "missing": {}, "face": {"left": "os"}, "quality": {}}]}, 1

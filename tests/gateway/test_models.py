@@ -9,8 +9,8 @@ import httpx
 import numpy as np
 import pytest
 
+from avemotion.api.predictions import LOWEST_PROBABILITY, SMALLEST_LEAD, is_uncertain
 from avemotion.preprocessing import contract
-from avemotion.preprocessing.uncertainty import LOWEST_PROBABILITY, SMALLEST_LEAD, is_uncertain
 from avemotion.preprocessing.video import sample_times
 from tests.gateway.models import MODEL, write_model
 from tests.gateway.running import running_gateway, settings_for_tests, wait_ready

@@ -13,6 +13,7 @@ import numpy.typing as npt
 import onnxruntime
 import pytest
 
+from avemotion.api.answers import ModelOutputs
 from avemotion.preprocessing.contract import INPUTS, OUTPUTS, PRESENT
 from avemotion.preprocessing.errors import ContractMismatchError, ModelFileError
 from gateway.deadlines import Deadline
@@ -21,7 +22,6 @@ from gateway.predict import (
     DEFAULT_CHOICE,
     ModelChoice,
     ModelDescription,
-    Prediction,
     Predictor,
     ServableModel,
     make_predictor,
@@ -50,7 +50,7 @@ def with_predictor(predictor: Predictor, use: Callable[[Predictor], Coroutine[An
     return asyncio.run(run())
 
 
-async def predict(predictor: Predictor, tensors: Tensors, seconds: float = 10) -> Prediction:
+async def predict(predictor: Predictor, tensors: Tensors, seconds: float = 10) -> ModelOutputs:
     """Ask the default model."""
     deadline = Deadline.after(seconds)
     return await predictor.predict(tensors, await predictor.describe(DEFAULT_CHOICE, Deadline.after(10)), deadline)
@@ -72,7 +72,7 @@ def reference(repository: Path, tensors: Tensors) -> dict[str, npt.NDArray[Any]]
     return dict(zip(names, session.run(names, tensors), strict=True))
 
 
-def assert_equal(prediction: Prediction, expected: dict[str, npt.NDArray[Any]]) -> None:
+def assert_equal(prediction: ModelOutputs, expected: dict[str, npt.NDArray[Any]]) -> None:
     for name, array in expected.items():
         np.testing.assert_allclose(getattr(prediction, name), array, atol=1e-5, err_msg=name)
     assert (prediction.model, prediction.model_version) == (MODEL, "1")
@@ -107,7 +107,7 @@ def test_triton_gives_what_onnx_runtime_gives(model_repository: Path, triton_add
 def test_many_requests_at_once_get_their_own_answers(model_repository: Path, triton_address: str) -> None:
     requests = [batch(1, seed) for seed in range(24)]
 
-    async def use(predictor: Predictor) -> list[Prediction]:
+    async def use(predictor: Predictor) -> list[ModelOutputs]:
         return await asyncio.gather(*(predict(predictor, tensors, 20) for tensors in requests))
 
     predictions = with_predictor(TritonPredictor(triton_address, MODEL), use)
@@ -267,7 +267,7 @@ def test_models_are_those_that_fit_the_contract(choosing: Predictor) -> None:
     ],
 )
 def test_chosen_model_answers(choosing: Predictor, choice: ModelChoice, expected: tuple[str, str]) -> None:
-    async def use(predictor: Predictor) -> Prediction:
+    async def use(predictor: Predictor) -> ModelOutputs:
         deadline = Deadline.after(10)
         return await predictor.predict(batch(2), await predictor.describe(choice, deadline), deadline)
 

@@ -16,10 +16,11 @@ import numpy as np
 import onnxruntime
 import pytest
 
+from avemotion.api.answers import ModelOutputs
 from avemotion.preprocessing.timeline import read_timeline
 from gateway.deadlines import Deadline
 from gateway.errors import ModelUnavailableError
-from gateway.predict import ModelDescription, Prediction
+from gateway.predict import ModelDescription
 from gateway.predict.mock import MockPredictor
 from gateway.predict.predictor import Tensors
 from gateway.routes.timeline import NDJSON, prefers_ndjson
@@ -176,7 +177,7 @@ class SlowPredictor(MockPredictor):
         found = await super().describe(*args)
         return ModelDescription(found.name, found.version, found.crop, max_batch_size=1)
 
-    async def predict(self, tensors: Tensors, model: ModelDescription, deadline: Deadline) -> Prediction:
+    async def predict(self, tensors: Tensors, model: ModelDescription, deadline: Deadline) -> ModelOutputs:
         self.batches += 1
         if self.batches == self._fails_at:
             raise ModelUnavailableError("The model went.")

@@ -16,9 +16,9 @@ from typing import Any
 
 import pytest
 
-from avemotion.preprocessing.contract import LABELS
 from loadtest.__main__ import NOT_RUN
 from tests.gateway.running import environment, running_gateway, settings_for_tests
+from tests.loadtest.bodies import response
 from tests.support.clips import noise, synthetic_clip
 
 GENEROUS = "all: {error_ratio: 0, p99: 60000}"
@@ -102,13 +102,8 @@ def test_a_test_that_cannot_run_ends_with_2(tmp_path: Path, arguments: tuple[str
 
 
 def test_a_full_server_is_counted_apart_and_a_wrong_answer_is_an_error(tmp_path: Path) -> None:
-    def answer(number: int) -> tuple[int, dict[str, Any]]:
-        if number % 3 == 0:
-            return 429, {"error": {"code": "overloaded", "message": "", "request_id": ""}}
-        probs = [0.0] * len(LABELS)
-        probs[number % 3] = 100.0
-        body = {"labels": list(LABELS), "probs": probs, "model": "m"}
-        return 200, body | {"top1": {"label": LABELS[number % 3], "prob": 100.0}}
+    def answer(number: int) -> tuple[int, str]:
+        return (200, response(number % 3)) if number % 3 else (429, "{}")
 
     with _server(ThreadingHTTPServer, answer) as host:
         code, said = run(tmp_path, "--host", host, "--seconds", "3", "--endpoints", "predict")
@@ -122,10 +117,9 @@ def test_a_full_server_is_counted_apart_and_a_wrong_answer_is_an_error(tmp_path:
 def test_the_open_loop_charges_the_time_that_requests_wait_for_a_slow_server(tmp_path: Path) -> None:
     """One request at a time, 0.2 s each, and 10 a second: a closed loop would report 0.2 s for ever."""
 
-    def answer(_: int) -> tuple[int, dict[str, Any]]:
+    def answer(_: int) -> tuple[int, str]:
         time.sleep(0.2)
-        probs = [100.0] + [0.0] * (len(LABELS) - 1)
-        return 200, {"labels": list(LABELS), "probs": probs, "model": "m", "top1": {"label": LABELS[0], "prob": 100.0}}
+        return 200, response()
 
     with _server(HTTPServer, answer) as host:
         run(tmp_path, "--host", host, "--seconds", "4", "--endpoints", "open", "--rate", "10")
@@ -145,7 +139,7 @@ events.request.add_listener(lambda response_time, **_: times.append(response_tim
 send_at(sys.argv[1], "clip", multipart("/predict", []), time.perf_counter() - 3)
 assert 3000 <= times[0] < 60000, times
 """
-    with _server(ThreadingHTTPServer, lambda _: (429, {})) as host:
+    with _server(ThreadingHTTPServer, lambda _: (429, "{}")) as host:
         subprocess.run([sys.executable, "-c", script, host], cwd=Path(__file__).parents[2], check=True, timeout=100)
 
 
@@ -158,7 +152,7 @@ def _server(kind: type[HTTPServer], answer: Any) -> Iterator[str]:
         def do_POST(self) -> None:
             self.rfile.read(int(self.headers["Content-Length"]))
             status, body = answer(next(numbers))
-            data = json.dumps(body).encode()
+            data = body.encode()
             self.send_response(status)
             self.send_header("Content-Length", str(len(data)))
             self.end_headers()
