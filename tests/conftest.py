@@ -31,7 +31,7 @@ from tests.support.tools import missing_programs
 
 Kind = Literal["servers", "shared", "computing", "quick"]
 """`servers`: start a gateway, Triton, nginx or a browser. `shared`: share what takes long to make, without a server.
-`computing`: train or decode much. `quick`: need no server, browser, container or training."""
+`computing`: train, build, or decode much. `quick`: need no server, browser, container or training."""
 
 _KINDS: Final[dict[str, Kind]] = {
     "tests/gateway/": "servers",
@@ -40,6 +40,7 @@ _KINDS: Final[dict[str, Kind]] = {
     "tests/loadtest/test_runs.py": "servers",
     "tests/stack/": "servers",
     "tests/client/": "servers",
+    "tests/client/test_packaging.py": "computing",
     "tests/benchmarks/": "servers",
     "tests/monitoring/": "servers",
     "tests/fuzz/": "servers",

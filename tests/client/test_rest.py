@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import socket
 import threading
 import time
@@ -145,10 +146,40 @@ def test_nobody_there_is_said_in_one_sentence(ask: Callable[..., Any], clip: byt
 @both_clients
 def test_a_stranger_that_answers_is_not_taken_for_a_gateway(ask: Callable[..., Any], clip: bytes) -> None:
     with (
-        _answering([b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"]) as address,
+        _answering([_ok(b"{}")]) as address,
         pytest.raises(UnexpectedAnswerError, match="did not answer as the gateway does"),
     ):
         ask(address, lambda gateway: gateway.predict(clip))
+
+
+@both_clients
+def test_fields_of_a_newer_gateway_are_kept_at_every_depth(ask: Callable[..., Any], address: str, clip: bytes) -> None:
+    body = ask(address, lambda gateway: gateway.predict(clip)).model_dump()
+    body |= {"arousal": 0.25, "quality": body["quality"] | {"sharpness": 0.5}}
+    with _answering([_ok(json.dumps(body).encode())]) as newer:
+        found = ask(newer, lambda gateway: gateway.predict(clip))
+    assert (found.arousal, found.quality.sharpness) == (0.25, 0.5)
+    assert found.model_dump() == body
+
+
+@both_clients
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"probs": [12.0] * 8}, "probabilities sum to 96.00 %"),
+        ({"top1": {"label": "calm", "prob": 0.0}}, "top1 has 0.0 %"),
+        ({"quality": None}, "quality: "),
+    ],
+)
+def test_an_answer_that_contradicts_itself_is_not_taken(
+    ask: Callable[..., Any], address: str, clip: bytes, changes: dict[str, Any], said: str
+) -> None:
+    body = ask(address, lambda gateway: gateway.predict(clip)).model_dump() | changes
+    with (
+        _answering([_ok(json.dumps(body).encode())]) as server,
+        pytest.raises(UnexpectedAnswerError, match=said),
+    ):
+        ask(server, lambda gateway: gateway.predict(clip))
 
 
 @both_clients
@@ -158,8 +189,7 @@ def test_a_busy_gateway_is_waited_for_only_when_asked_and_as_long_as_it_says(ask
         len(body),
         body,
     )
-    found = b'{"models": []}'
-    good = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s" % (len(found), found)
+    good = _ok(b'{"models": []}')
     with _answering([busy, busy, good]) as address:
         with pytest.raises(RefusedError) as refusal:
             ask(address, lambda gateway: gateway.models())
@@ -172,11 +202,15 @@ def test_a_busy_gateway_is_waited_for_only_when_asked_and_as_long_as_it_says(ask
 @both_clients
 def test_the_key_is_sent_where_there_is_one(ask: Callable[..., Any]) -> None:
     heads: list[bytes] = []
-    found = b'{"models": []}'
-    good = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s" % (len(found), found)
+    good = _ok(b'{"models": []}')
     with _answering([good], heads) as address:
         ask(address, lambda gateway: gateway.models(), api_key="secret")
     assert b"x-api-key: secret" in heads[0].lower()
+
+
+def _ok(body: bytes) -> bytes:
+    """A response with a body."""
+    return b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
 
 
 @contextlib.contextmanager
