@@ -15,7 +15,7 @@ TRITON_ENVIRONMENT := $(if $(filter Linux-x86_64,$(shell uname -sm | tr ' ' -)),
 
 .PHONY: help run test test-fast test-slow test-all test-environment test-programs fuzz bench-decode soak fuzz-api test-containers
 .PHONY: check-manifests sbom train-environment sweep lint format lock lighthouse
-.PHONY: page-pictures loadtest bench clean
+.PHONY: page-pictures loadtest bench clean api-docs
 
 help:  ## Show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -109,6 +109,9 @@ lock: .venv/.development  ## Pin what is declared, in constraints.txt; ARGS=--up
 
 lighthouse: .venv/.development  ## Measure the page by Lighthouse, served by nginx
 	.venv/bin/python -m tests.frontend.lighthouse
+
+api-docs: .venv/.development  ## Write the tables of docs/API.md from the schemas and the gateway's error table
+	.venv/bin/python -m docs.api_tables
 
 page-pictures: .venv/.development $(TRITON_ENVIRONMENT)  ## Take the README's pictures of the page
 	.venv/bin/python -m tests.frontend.page_pictures

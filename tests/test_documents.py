@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from docs import api_tables
 from stack.settings import StackSettings
 
 ROOT = Path(__file__).parents[1]
@@ -40,3 +41,17 @@ def test_ports_and_variables_of_the_readme_are_those_of_settings_and_compose() -
     ports = {name.upper(): str(field.default) for name, field in StackSettings.model_fields.items() if "port" in name}
     assert dict(compose)["PORT"] == ports["PORT"]
     assert {name: port for port, name in rows} == ports | dict(compose)
+
+
+def test_tables_of_the_api_are_those_of_schemas_and_errors() -> None:
+    document = api_tables.DOCUMENT.read_text()
+    tables = re.findall(r"<!-- table: (\w+) -->", document)
+    assert sorted(tables) == sorted([*api_tables.RESPONSES, api_tables.ERRORS])
+    assert document == api_tables.with_tables(document), "run `make api-docs`"
+
+
+def test_the_api_document_has_a_row_for_each_field_of_each_response() -> None:
+    rows = re.findall(r"^\| `(?:[\w\[\]]+\.)*(\w+)` \|", api_tables.DOCUMENT.read_text(), re.MULTILINE)
+    schemas = [response.model_json_schema() for response in api_tables.RESPONSES.values()]
+    objects = [each for schema in schemas for each in (schema, *schema.get("$defs", {}).values())]
+    assert {name for each in objects for name in each["properties"]} <= set(rows)

@@ -59,7 +59,7 @@ class FaceSchema(Schema):
 
 
 class QualitySchema(Schema):
-    """Quality of image and sound in the window; null if there is nothing to measure."""
+    """Quality of frames and sound in the window; a measure is null if there is nothing to measure."""
 
     face_height: float | None = Field(description="Height of the face, as a fraction of the frame's.", examples=[0.48])
     brightness: float | None = Field(
@@ -133,7 +133,7 @@ class PredictResponse(ClipPrediction):
 class ItemError(Schema):
     """Why one clip of a batch has no prediction."""
 
-    code: str = Field(description="Stable identifier, one of [the error codes](#errors).", examples=["damaged_media"])
+    code: str = Field(description="Stable identifier, as in error responses.", examples=["damaged_media"])
     message: str = Field(description="One sentence: what was wrong, and what was expected.")
 
 
@@ -141,7 +141,7 @@ class BatchResult(Schema):
     """The result of one clip: a prediction or an error."""
 
     index: int = Field(ge=0, description="Position of the clip among the files, from 0.")
-    prediction: ClipPrediction | None = Field(default=None, description="As with `/predict`; null after an error.")
+    prediction: ClipPrediction | None = Field(default=None, description="The prediction; null after an error.")
     error: ItemError | None = Field(default=None, description="Why there is no prediction; null if there is one.")
 
     @model_validator(mode="after")

@@ -81,14 +81,14 @@ class ContractResponse(Schema):
 class HealthResponse(Schema):
     """The process is alive."""
 
-    status: Literal["ok"] = "ok"
+    status: Literal["ok"] = Field(default="ok", description="The process answers.")
     version: str = Field(description="Version of the gateway.", examples=["0.1.0"])
 
 
 class ReadyResponse(Schema):
     """A recent inference succeeded."""
 
-    status: Literal["ready"] = "ready"
+    status: Literal["ready"] = Field(default="ready", description="The model answers.")
     predictor: str = Field(description="What runs the model.", examples=["triton"])
     model: str = Field(description="Name of the model.", examples=["emotion_int8"])
     model_version: str = Field(description="Version of the model.", examples=["1"])
