@@ -24,7 +24,7 @@ with needs_extra("triton"):
     import numpy as np
     import numpy.typing as npt
     from tritonclient.grpc import InferenceServerClient, InferInput, InferRequestedOutput
-    from tritonclient.utils import InferenceServerException
+    from tritonclient.utils import InferenceServerException, np_to_triton_dtype
 
     from avemotion.api.answers import ModelOutputs, clip_prediction, milliseconds
     from avemotion.preprocessing.clip import read_clip
@@ -104,7 +104,7 @@ class TritonClient:
         """
         inputs = []
         for spec in INPUTS:
-            tensor = InferInput(spec.name, tensors[spec.name].shape, spec.triton_dtype)
+            tensor = InferInput(spec.name, tensors[spec.name].shape, np_to_triton_dtype(tensors[spec.name].dtype))
             tensor.set_data_from_numpy(tensors[spec.name])
             inputs.append(tensor)
         try:

@@ -80,11 +80,6 @@ class TensorSpec:
     dtype: str
     shape: tuple[int, ...]
 
-    @property
-    def triton_dtype(self) -> str:
-        """Triton's name of the element type in requests, e.g. `FP32`."""
-        return {"uint8": "UINT8", "float32": "FP32", "bool": "BOOL"}[self.dtype]
-
     def zeros(self, batch: int = 1) -> npt.NDArray[Any]:
         """An array of zeros [batch, *shape] of this tensor's dtype."""
         import numpy as np  # noqa: PLC0415 (clients that only read answers have no numpy)

@@ -21,7 +21,7 @@ from opentelemetry.propagate import inject
 from opentelemetry.trace import SpanKind, Tracer
 from tritonclient.grpc import InferInput, InferRequestedOutput
 from tritonclient.grpc.aio import InferenceServerClient
-from tritonclient.utils import InferenceServerException
+from tritonclient.utils import InferenceServerException, np_to_triton_dtype
 
 from avemotion.api.answers import ModelOutputs
 from avemotion.preprocessing.contract import INPUTS, OUTPUTS
@@ -186,7 +186,7 @@ class TritonPredictor:
     async def _infer(self, tensors: Tensors, model: ModelDescription, deadline: Deadline) -> ModelOutputs:
         inputs = []
         for spec in INPUTS:
-            tensor = InferInput(spec.name, tensors[spec.name].shape, spec.triton_dtype)
+            tensor = InferInput(spec.name, tensors[spec.name].shape, np_to_triton_dtype(tensors[spec.name].dtype))
             tensor.set_data_from_numpy(tensors[spec.name])
             inputs.append(tensor)
         remaining = deadline.remaining()

@@ -12,6 +12,7 @@ from typing import Any
 import grpc
 import numpy as np
 from tritonclient.grpc import service_pb2, service_pb2_grpc
+from tritonclient.utils import np_to_triton_dtype
 
 from avemotion.preprocessing.contract import FRAMES, OUTPUTS, parameters
 from avemotion.preprocessing.model_metadata import CONTRACT_KEY, CROP_KEY
@@ -68,7 +69,9 @@ class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore
         [batch] = [tensor.shape[0] for tensor in request.inputs if tensor.name == FRAMES.name]
         response = service_pb2.ModelInferResponse(model_name=request.model_name, model_version="1")
         for spec in OUTPUTS:
-            output = response.outputs.add(name=spec.name, datatype=spec.triton_dtype, shape=[batch, *spec.shape])
+            output = response.outputs.add(
+                name=spec.name, datatype=np_to_triton_dtype(np.dtype(spec.dtype)), shape=[batch, *spec.shape]
+            )
             values = self._random.dirichlet(np.ones(spec.shape[-1]), batch).astype(spec.dtype)
             assert list(output.shape) == list(values.shape)
             response.raw_output_contents.append(values.tobytes())

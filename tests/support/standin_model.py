@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper, numpy_helper
+from tritonclient.utils import np_to_triton_dtype
 
 from avemotion.preprocessing import contract
 from avemotion.preprocessing.contract import TensorSpec
@@ -120,6 +121,6 @@ def _value(spec: TensorSpec) -> onnx.ValueInfoProto:
 def _entry(spec: TensorSpec, *, labels: bool = False) -> str:
     filename = ', label_filename: "labels.txt"' * labels
     return (
-        f'  {{ name: "{spec.name}", data_type: TYPE_{spec.triton_dtype}, '
+        f'  {{ name: "{spec.name}", data_type: TYPE_{np_to_triton_dtype(np.dtype(spec.dtype))}, '
         f"dims: [ {', '.join(map(str, spec.shape))} ]{filename} }}"
     )
