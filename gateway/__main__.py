@@ -13,8 +13,12 @@ from avemotion.preprocessing.errors import EmotionError
 from gateway.app import create_app
 from gateway.environment import load_settings
 from gateway.http.server import serve
+from gateway.malloc_tuning import tune_malloc
 from gateway.settings import Settings
 from gateway.telemetry import configure_logging
+
+_LARGEST_ON_HEAP = 16 * 2**20
+"""Uploads up to this size are received into memory of earlier ones, in bytes."""
 
 
 def main() -> None:
@@ -34,6 +38,7 @@ def run(settings: Settings, listener: socket.socket) -> None:
     Raises:
         EmotionError: The gateway cannot serve; the message says why.
     """
+    tune_malloc(_LARGEST_ON_HEAP)
     app = create_app(settings)
     with asyncio.Runner(loop_factory=uvicorn.Config(app, log_config=None).get_loop_factory()) as runner:
         runner.run(serve(app, settings, listener))

@@ -36,10 +36,6 @@ _DESCRIPTION = (
 def create_app(settings: Settings, runner: Runner = run_task) -> FastAPI:
     """Make the application; its lifespan starts and stops its services.
 
-    Args:
-        settings: The settings.
-        runner: How a decode worker runs a task. Tests pass one that injects faults.
-
     Raises:
         InsecureSettingsError: The settings would let anyone in.
     """

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
 from fastapi import Depends, Request
+from opentelemetry.trace import Tracer
 
 from gateway.auth.keys import KeyRing
 from gateway.auth.rate_limits import RateLimits, make_rate_limits
@@ -16,8 +17,8 @@ from gateway.auth.security_checks import check_security
 from gateway.decode.pool import DecodePool
 from gateway.decode.worker import Runner
 from gateway.http.middleware import UploadMemory
-from gateway.predict import Predictor, make_predictor
 from gateway.predict.explanation import Explainer
+from gateway.predict.predictor import Predictor
 from gateway.predict.readiness import Readiness
 from gateway.settings import Settings
 from gateway.telemetry import NO_TRACER, Metrics, make_tracer_provider
@@ -85,10 +86,6 @@ class Services:
 def make_services(settings: Settings, runner: Runner) -> Services:
     """The parts of a gateway, not yet running.
 
-    Args:
-        settings: The settings.
-        runner: How a decode worker runs a task.
-
     Raises:
         InsecureSettingsError: The settings would let anyone in.
         MissingTracingError: The settings ask for traces, and OpenTelemetry's SDK is not installed.
@@ -127,6 +124,23 @@ def make_services(settings: Settings, runner: Runner) -> Services:
     gauge("emotion_upload_bytes", "Bytes of uploads that are received or worked on.", lambda: upload_memory.held)
     gauge("emotion_upload_limit_bytes", "Most bytes of uploads at once.", lambda: upload_memory.limit)
     return services
+
+
+def make_predictor(settings: Settings, tracer: Tracer = NO_TRACER) -> Predictor:
+    """The predictor that the settings name; the libraries of the others are not imported."""
+    match settings.predictor_name:
+        case "triton":
+            from gateway.predict.triton import TritonPredictor  # noqa: PLC0415 (only what is used is loaded)
+
+            return TritonPredictor(settings.triton_address, settings.model, tracer)
+        case "onnxruntime":
+            from gateway.predict.in_process import InProcessPredictor  # noqa: PLC0415 (only what is used is loaded)
+
+            return InProcessPredictor(settings.model_repository, settings.model)
+        case "mock":
+            from gateway.predict.mock import MockPredictor  # noqa: PLC0415 (only what is used is loaded)
+
+            return MockPredictor()
 
 
 async def _services(request: Request) -> Services:  # async, so that FastAPI needs no thread for it

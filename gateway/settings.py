@@ -242,19 +242,14 @@ class Settings(BaseSettings):
         """The predictor to use, after `mock`."""
         return "mock" if self.mock else self.predictor
 
-    def media_limits(self, expires: float | None = None) -> MediaLimits:
-        """Limits of decoding one clip.
-
-        Args:
-            expires: When the result becomes useless, on the clock of `time.monotonic`.
-        """
+    def media_limits(self) -> MediaLimits:
+        """Limits of decoding one clip."""
         return MediaLimits(
             duration=self.decode_duration,
             pixels=self.decode_pixels,
             frames=self.decode_frames,
             audio_samples=self.decode_audio_samples,
             tracks=self.decode_tracks,
-            expires=expires,
         )
 
     @property

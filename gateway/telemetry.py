@@ -86,11 +86,7 @@ class JsonFormatter(logging.Formatter):
 
 
 def configure_logging(level: str) -> None:
-    """Log to standard error as JSON, from a level on.
-
-    Args:
-        level: `debug`, `info`, `warning` or `error`.
-    """
+    """Log to standard error as JSON, from a level on."""
     logging.config.dictConfig(
         {
             "version": 1,
@@ -134,13 +130,7 @@ class Metrics:
         )
 
     def add_gauge(self, name: str, meaning: str, value: Callable[[], float]) -> None:
-        """Add a number that is read when metrics are scraped.
-
-        Args:
-            name: Name of the metric.
-            meaning: Its help text.
-            value: Returns the number.
-        """
+        """Add a number that is read when metrics are scraped."""
         Gauge(name, meaning, registry=self._registry).set_function(value)
 
     def count_request(self, *, method: str, route: str, status: int, code: str | None) -> None:

@@ -24,11 +24,6 @@ async def identify(
 ) -> str:
     """The name of the caller's key.
 
-    Args:
-        request: The request; its address counts, too.
-        header: The key in a header of its own, if there is one.
-        bearer: The key as a bearer token, if there is one.
-
     Raises:
         UnauthorizedError: The server needs a key, and the request has none or a wrong one.
         RateLimitedError: The address or the key asks too often; wrong keys count, too.

@@ -37,9 +37,6 @@ class KeyRing:
     def __init__(self, entries: Sequence[str]) -> None:
         """Parse the keys of the settings.
 
-        Args:
-            entries: Each `<name>:<hash>`, at least one.
-
         Raises:
             InsecureSettingsError: An entry is not of this form.
         """

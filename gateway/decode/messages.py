@@ -114,6 +114,7 @@ class DecodedMedia:
         duration: Length of the clip, in seconds.
         seconds: Time that the worker took, in seconds.
         stages: Times of the stages `crop` and `mel`, in seconds.
+        queue_seconds: Time spent waiting for a worker and moving bytes, in seconds; set by the pool.
     """
 
     tensors: dict[str, npt.NDArray[Any]]
@@ -121,6 +122,7 @@ class DecodedMedia:
     duration: float
     seconds: float
     stages: dict[str, float]
+    queue_seconds: float = 0.0
 
 
 def pack_task(task: DecodeTask) -> list[bytes]:
@@ -133,9 +135,6 @@ def pack_task(task: DecodeTask) -> list[bytes]:
 
 def read_task(stream: BinaryIO) -> DecodeTask:
     """The next task, read by a worker.
-
-    Args:
-        stream: The worker's end of its connection, in blocking mode.
 
     Raises:
         EOFError: The gateway closed its end.
@@ -177,21 +176,12 @@ def pack_answer(
 
 
 def pack_error(code: str, message: str, traceback: str = "") -> Iterable[bytes]:
-    """The parts of a message that says why a task failed.
-
-    Args:
-        code: Code of the error.
-        message: Its sentence.
-        traceback: Where it was raised, for the log, if nobody foresaw it.
-    """
+    """The parts of a message that says why a task failed."""
     return _pack_report({"error": (code, message), "traceback": traceback}, 0)
 
 
 async def read_answer(reader: asyncio.StreamReader) -> DecodedMedia:
     """The next answer of a worker.
-
-    Args:
-        reader: The gateway's end of the worker's connection.
 
     Raises:
         asyncio.IncompleteReadError: The worker ended first.

@@ -12,7 +12,7 @@ import signal
 import sys
 import time
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from opentelemetry.trace import Tracer
 
@@ -38,19 +38,6 @@ _GRACE = 0.5
 clips."""
 
 
-@dataclass(frozen=True)
-class DecodeResult:
-    """What came out of a worker, and how long it took.
-
-    Attributes:
-        media: The windows.
-        queue_seconds: Time spent waiting for a worker and moving bytes, in seconds.
-    """
-
-    media: DecodedMedia
-    queue_seconds: float
-
-
 class DecodePool:
     """Runs tasks in worker processes, as many at a time as there are workers; rejects tasks if too many wait.
 
@@ -62,14 +49,6 @@ class DecodePool:
     def __init__(
         self, settings: Settings, metrics: Metrics, tracer: Tracer = NO_TRACER, runner: Runner = run_task
     ) -> None:
-        """Prepare a pool; `start` starts its workers.
-
-        Args:
-            settings: Number of workers and their limits.
-            metrics: Observes the stages of decoding.
-            tracer: Makes a span of each task.
-            runner: How a worker runs a task. Tests pass one that injects faults.
-        """
         self._settings = settings
         self._metrics = metrics
         self._tracer = tracer
@@ -126,7 +105,7 @@ class DecodePool:
 
     async def run(
         self, task: DecodeTask, *, deadline: Deadline, timeout: float | None = None, together: int = 1
-    ) -> DecodeResult:
+    ) -> DecodedMedia:
         """Run one task in a worker. Cancelling ends the worker's work, too, after a short grace.
 
         Args:
@@ -152,7 +131,7 @@ class DecodePool:
         finally:
             self.admitted -= 1
         self._metrics.observe_stages(media.stages)
-        return DecodeResult(media, time.perf_counter() - begin - media.seconds)
+        return replace(media, queue_seconds=time.perf_counter() - begin - media.seconds)
 
     async def _run(self, task: DecodeTask, together: int, deadline: Deadline, timeout: float) -> DecodedMedia:
         limits = replace(self._media_limits, expires=deadline.expires)

@@ -22,19 +22,8 @@ from gateway.decode.worker import Runner, WorkerLimits, run_task, serve
 _END_SECONDS = 5.0
 """A killed process is gone long before this."""
 
-_ENVIRONMENT = {
-    # A second thread does not make the log-mel's small matrix product faster, but spins while it waits: measured, 23 ms
-    # of CPU time a clip on two busy cores instead of 3.
-    "OPENBLAS_NUM_THREADS": "1",
-    # glibc keeps freed frames for the next clip instead of paying for them again page by page: 1,500 page faults and
-    # 3 ms of CPU time for three seconds of 640×480.
-    "MALLOC_MMAP_THRESHOLD_": str(4 * 2**20),
-    "MALLOC_TRIM_THRESHOLD_": str(64 * 2**20),
-    "MALLOC_TOP_PAD_": str(4 * 2**20),
-    # An arena for each thread would take 64 MiB of a worker's address space.
-    "MALLOC_ARENA_MAX": "1",
-}
-"""Variables that numpy and glibc read when the fork server starts."""
+_SEND_BUFFER = 4 * 2**20
+"""Bytes on their way to a worker or from it: most clips go in one turn of the event loop. The system may allow less."""
 
 
 class WorkerExitedError(Exception):
@@ -55,7 +44,9 @@ class WorkerGoneError(Exception):
 
 def worker_context() -> BaseContext:
     """How workers are started: forked from a server that has imported and used the codecs already."""
-    os.environ.update(_ENVIRONMENT)
+    # numpy reads it when the fork server imports it. A second thread does not make the log-mel's small matrix product
+    # faster, but spins while it waits: measured, 23 ms of CPU time a clip on two busy cores instead of 3.
+    os.environ["OPENBLAS_NUM_THREADS"] = "1"
     context = multiprocessing.get_context("spawn" if sys.platform == "win32" else "forkserver")
     if sys.platform != "win32":
         context.set_forkserver_preload(["gateway.decode.warmup"])
@@ -91,9 +82,6 @@ class DecodeProcess:
 
     async def start(self, timeout: float) -> None:
         """Start the process, in place of the one before, and wait until it is warm.
-
-        Args:
-            timeout: Longest time for that, in seconds.
 
         Raises:
             WorkerGoneError: It ended.
@@ -132,11 +120,7 @@ class DecodeProcess:
         return await asyncio.shield(self._exchange)
 
     async def drain(self, grace: float) -> None:
-        """Let the process finish a task that the caller no longer waits for; end it if that takes longer.
-
-        Args:
-            grace: How much longer it may take, in seconds.
-        """
+        """Let the process finish a task that the caller no longer waits for; end it if that takes longer."""
         if self._exchange is None:
             return
         done, _ = await asyncio.wait({self._exchange}, timeout=grace)
@@ -190,6 +174,8 @@ class DecodeProcess:
     def _spawn(self) -> tuple[BaseProcess, socket.socket]:
         """Start a process; returns it and the gateway's end of its connection."""
         ours, theirs = socket.socketpair()
+        for end in (ours, theirs):
+            end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
         with theirs:
             try:
                 process: BaseProcess = self._context.Process(  # type: ignore[attr-defined]

@@ -31,6 +31,10 @@ from avemotion.preprocessing.sampled import read_sampled
 from avemotion.preprocessing.timeline import read_timeline
 from gateway.decode.messages import EXPIRED, TASK_RECEIVED, DecodeTask, pack_answer, pack_error, read_task
 from gateway.errors import DecodeFailedError, DecodeMemoryError
+from gateway.malloc_tuning import tune_malloc
+
+_LARGEST_ON_HEAP = 4 * 2**20
+"""Larger blocks, such as frames of 4K, are not kept, in bytes."""
 
 
 @dataclass(frozen=True)
@@ -68,16 +72,11 @@ Runner = Callable[[DecodeTask], Decoded]
 
 
 def serve(connection: socket.socket, limits: WorkerLimits, runner: Runner) -> None:
-    """Answer tasks until the gateway closes the connection.
-
-    Args:
-        connection: Where tasks come from and answers go to.
-        limits: What the worker may use.
-        runner: How it runs a task.
-    """
+    """Answer tasks until the gateway closes the connection."""
     # A worker that hangs inside a codec never returns to Python, so only the default action ends it.
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the gateway ends its workers itself.
+    tune_malloc(_LARGEST_ON_HEAP)
     warm_up()
     # Once more in this process: a forked process owns no page of its memory yet, and no thread.
     with parallelism(limits.cores):
@@ -97,11 +96,6 @@ def serve(connection: socket.socket, limits: WorkerLimits, runner: Runner) -> No
 
 def answer_to(task: DecodeTask, limits: WorkerLimits, runner: Runner) -> Iterable[bytes]:
     """Run one task within the worker's limits.
-
-    Args:
-        task: What to decode.
-        limits: What the worker may use.
-        runner: How it runs the task.
 
     Returns:
         The parts of the message that answers it.

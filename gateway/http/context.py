@@ -13,7 +13,7 @@ from starlette.requests import ClientDisconnect
 
 from gateway.auth.authentication import Caller
 from gateway.deadlines import Deadline
-from gateway.predict import ModelChoice, ModelDescription
+from gateway.predict.predictor import ModelChoice, ModelDescription
 from gateway.telemetry import request_id_of_task
 
 if TYPE_CHECKING:
@@ -101,9 +101,6 @@ class RequestContext:
 
     async def run(self, work: Awaitable[Result]) -> Result:
         """Await work for a client whose upload has been read; cancel it when the client disconnects.
-
-        Args:
-            work: What to await.
 
         Raises:
             ClientDisconnect: The client disconnected first.

@@ -56,10 +56,6 @@ def head_too_large_response(scope: Scope) -> JSONResponse:
 def unrouted_error(code: str, message: str) -> tuple[int, list[tuple[str, str]], bytes]:
     """The answer to a request that did not reach the application, whose connection is then closed.
 
-    Args:
-        code: Code of the error.
-        message: Its sentence.
-
     Returns:
         Status, headers and body.
     """

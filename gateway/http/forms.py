@@ -78,10 +78,6 @@ class MemoryFormParser(MultiPartParser):
 async def read_clip(context: RequestContext, deadline: Deadline) -> bytes:
     """The one clip of a request.
 
-    Args:
-        context: A request whose body has not been read.
-        deadline: When the body must have arrived.
-
     Raises:
         UnsupportedContentTypeError: The body is not a multipart form.
         BadFormError: The form is broken.
@@ -100,10 +96,6 @@ async def read_clip(context: RequestContext, deadline: Deadline) -> bytes:
 
 async def read_batch(context: RequestContext, deadline: Deadline) -> list[bytes]:
     """The clips of a request, in order.
-
-    Args:
-        context: A request whose body has not been read.
-        deadline: When the body must have arrived.
 
     Raises:
         TooManyFilesError: There are more clips than the limit.
@@ -158,11 +150,6 @@ async def read_form(request: Request, limits: FormLimits, deadline: Deadline) ->
 
 def files_in(fields: Sequence[tuple[str, bytes | str]], name: str, limits: FormLimits) -> list[bytes]:
     """The files in the fields of one name, at least one.
-
-    Args:
-        fields: The fields of a form.
-        name: Name of the field.
-        limits: What was expected.
 
     Raises:
         MissingFileError: There is none.

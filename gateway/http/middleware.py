@@ -154,9 +154,6 @@ class UploadMemory:
     def check(self, size: int) -> None:
         """Reject a body that does not fit now.
 
-        Args:
-            size: Its bytes.
-
         Raises:
             UploadsFullError: It does not fit.
         """

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from typing import Final
 
 from avemotion.preprocessing.contract import FRAME_COUNT, WINDOW_SECONDS
@@ -35,25 +34,11 @@ _EXPECTED: Final = (
 )
 
 
-@dataclass(frozen=True)
-class SampledUpload:
-    """What was sampled.
-
-    Attributes:
-        frames: JPEG files in order; empty if there is no video.
-        audio: A WAV file; None if there is no sound.
-    """
-
-    frames: list[bytes]
-    audio: bytes | None
-
-
-async def read_sampled_upload(context: RequestContext, deadline: Deadline) -> SampledUpload:
+async def read_sampled_upload(context: RequestContext, deadline: Deadline) -> tuple[list[bytes], bool]:
     """The frames and the sound of a request.
 
-    Args:
-        context: A request whose body has not been read.
-        deadline: When the body must have arrived.
+    Returns:
+        The JPEG files in order, then the WAV file if there is one; and whether there is one.
 
     Raises:
         SampledTimesError: The times are not those of the contract.
@@ -78,16 +63,13 @@ async def read_sampled_upload(context: RequestContext, deadline: Deadline) -> Sa
         if not frames:
             raise SampledFramesError(f"There are times, but no frames; expected {FRAME_COUNT} frames.")
         check_times(times[0])
-    return SampledUpload(frames, audio[0] if audio else None)
+    return frames + audio, bool(audio)
 
 
 def check_times(text: bytes | str) -> None:
     """Reject frames that were not taken in the middle of eight equal parts, as the model expects them.
 
     A clip shorter than the window is divided as a whole; the last time tells how long it is.
-
-    Args:
-        text: A JSON array.
 
     Raises:
         SampledTimesError: The text is not such an array, or a frame was taken outside its own part.

@@ -28,11 +28,6 @@ async def serve(app: FastAPI, settings: Settings, listener: socket.socket) -> No
 
     The lifespan runs here and not inside uvicorn, which would answer an error at start with a traceback.
 
-    Args:
-        app: The gateway's application.
-        settings: Its settings.
-        listener: A bound socket.
-
     Raises:
         EmotionError: The gateway cannot serve; the message says why.
     """

@@ -22,7 +22,6 @@ from avemotion.api.predictions import (
 from avemotion.preprocessing.contract import INPUTS
 from avemotion.preprocessing.errors import EmotionError
 from gateway.decode.messages import DecodedMedia, DecodeTask
-from gateway.decode.pool import DecodeResult
 from gateway.errors import UploadTooLargeError
 from gateway.http.context import Accepted
 from gateway.predict.predictor import Tensors
@@ -42,19 +41,19 @@ async def predict_clip(accepted: Accepted[Any], task: DecodeTask, *, explain: bo
         EmotionError: A subclass says why there is no answer.
     """
     begin, services = time.perf_counter(), accepted.services
-    result = await services.pool.run(task, deadline=accepted.deadline)
+    media = await services.pool.run(task, deadline=accepted.deadline)
     decoded_at = time.perf_counter()
-    outputs = await infer(result.media.tensors, accepted)
+    outputs = await infer(media.tensors, accepted)
     end = time.perf_counter()
     seconds = {
         "upload": accepted.upload_seconds,
-        "queue": result.queue_seconds,
-        "decode": result.media.seconds,
+        "queue": media.queue_seconds,
+        "decode": media.seconds,
         "inference": end - decoded_at,
         "total": accepted.upload_seconds + end - begin,
     }
     services.metrics.observe_stages(seconds)
-    prediction = _clip_prediction(outputs, 0, result.media)
+    prediction = _clip_prediction(outputs, 0, media)
     explanation = None
     if explain:
         percent = dict(zip(prediction.labels, prediction.probs, strict=True))
@@ -72,16 +71,13 @@ async def predict_clip(accepted: Accepted[Any], task: DecodeTask, *, explain: bo
 async def predict_batch(accepted: Accepted[list[bytes]]) -> BatchResponse:
     """Decode clips, run the model once for all that could be decoded, and answer for each.
 
-    Args:
-        accepted: The request with the files.
-
     Raises:
         EmotionError: A subclass says why there is no answer for any of them.
     """
     begin = time.perf_counter()
     outcomes = await _decode_all(accepted)
     decoded_at = time.perf_counter()
-    media = {index: outcome.media for index, outcome in enumerate(outcomes) if isinstance(outcome, DecodeResult)}
+    media = {index: outcome for index, outcome in enumerate(outcomes) if isinstance(outcome, DecodedMedia)}
     results = {
         index: BatchResult(index=index, error=ItemError(code=outcome.code, message=outcome.message))
         for index, outcome in enumerate(outcomes)
@@ -109,10 +105,6 @@ async def predict_batch(accepted: Accepted[list[bytes]]) -> BatchResponse:
 async def infer(tensors: Tensors, accepted: Accepted[Any]) -> ModelOutputs:
     """Run the model that a request asks for.
 
-    Args:
-        tensors: The contract's inputs by name.
-        accepted: The request.
-
     Raises:
         ModelUnavailableError: The model does not answer.
     """
@@ -137,14 +129,14 @@ def _clip_prediction(outputs: ModelOutputs, row: int, media: DecodedMedia) -> Cl
     )
 
 
-async def _decode_all(accepted: Accepted[list[bytes]]) -> list[DecodeResult | EmotionError]:
+async def _decode_all(accepted: Accepted[list[bytes]]) -> list[DecodedMedia | EmotionError]:
     """The outcome of each clip; no more are decoded at once than there are workers, so that others advance."""
     services = accepted.services
     turns = asyncio.Semaphore(services.settings.decode_workers)
     limit = services.settings.upload_limit
     left = sum(len(data) <= limit for data in accepted.upload)
 
-    async def decode(data: bytes) -> DecodeResult | EmotionError:
+    async def decode(data: bytes) -> DecodedMedia | EmotionError:
         nonlocal left
         if len(data) > limit:
             return UploadTooLargeError(f"The clip has {len(data)} bytes; the limit for one clip is {limit} bytes.")
@@ -152,12 +144,12 @@ async def _decode_all(accepted: Accepted[list[bytes]]) -> list[DecodeResult | Em
             together, left = left, left - 1
             task = DecodeTask("clip", [data], accepted.model.crop)
             try:
-                result = await services.pool.run(task, deadline=accepted.deadline, together=together)
+                media = await services.pool.run(task, deadline=accepted.deadline, together=together)
             except EmotionError as error:
                 logger.info("clip of a batch failed: %s", error.message, extra={"code": error.code})
                 return error
-        services.metrics.observe_stages({"queue": result.queue_seconds, "decode": result.media.seconds})
-        return result
+        services.metrics.observe_stages({"queue": media.queue_seconds, "decode": media.seconds})
+        return media
 
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(decode(data)) for data in accepted.upload]

@@ -8,10 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
 from pathlib import Path
 from typing import TypeVar
+
+# ONNX Runtime's packages report their use to the maker unless this is set when they are imported.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 import onnxruntime
 
@@ -53,16 +58,10 @@ class InProcessPredictor:
     """
 
     def __init__(self, model_repository: Path, model: str) -> None:
-        """Prepare; `start` loads the default model.
-
-        Args:
-            model_repository: Folder `<model>/<version>/model.onnx`.
-            model: Name of the model if the caller asks for none.
-        """
         self._repository = model_repository
         self.default_model = model
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="onnxruntime")
-        self._sessions: dict[tuple[str, str], onnxruntime.InferenceSession] = {}
+        self._session = lru_cache(_MOST_LOADED)(self._load)
         self._descriptions: dict[tuple[str, str], ModelDescription] = {}
 
     async def start(self) -> None:
@@ -77,7 +76,7 @@ class InProcessPredictor:
     async def stop(self) -> None:
         """Let the run in progress finish, and release the models."""
         await asyncio.to_thread(self._executor.shutdown, cancel_futures=True)
-        self._sessions.clear()
+        self._session.cache_clear()
 
     async def models(self, deadline: Deadline) -> list[ServableModel]:
         """The models of the repository that can be read and fit the contract, by name."""
@@ -146,28 +145,20 @@ class InProcessPredictor:
         metadata = self._session(name, version).get_modelmeta().custom_metadata_map
         return description_of(name, version, metadata, max_batch_size=_MAX_BATCH_SIZE)
 
-    def _session(self, name: str, version: str) -> onnxruntime.InferenceSession:
-        """The loaded model; only ever called in the one thread."""
-        key = name, version
-        session = self._sessions.pop(key, None) or _load(self._repository / name / version / MODEL_FILE)
-        self._sessions[key] = session
-        while len(self._sessions) > _MOST_LOADED:
-            del self._sessions[next(iter(self._sessions))]
-        return session
-
     def _run(self, tensors: Tensors, model: ModelDescription) -> ModelOutputs:
         assert model.version is not None  # noqa: S101 (for the type checker; `describe` names one)
         names = [spec.name for spec in OUTPUTS]
         values = self._session(model.name, model.version).run(names, {spec.name: tensors[spec.name] for spec in INPUTS})
         return prediction_of(dict(zip(names, values, strict=True)), model.name, model.version)
 
-
-def _load(path: Path) -> onnxruntime.InferenceSession:
-    options = onnxruntime.SessionOptions()
-    # A thread that spins while it waits takes its core from decoding.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    try:
-        return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # ONNX Runtime's exceptions share no base class
-        reason = str(error).splitlines()[0]
-        raise ModelFileError(f"The model {path} cannot be loaded: {reason}") from error
+    def _load(self, name: str, version: str) -> onnxruntime.InferenceSession:
+        """Load a model; only ever called in the one thread, through `_session`."""
+        path = self._repository / name / version / MODEL_FILE
+        options = onnxruntime.SessionOptions()
+        # A thread that spins while it waits takes its core from decoding.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        try:
+            return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # ONNX Runtime's exceptions share no base class
+            reason = str(error).splitlines()[0]
+            raise ModelFileError(f"The model {path} cannot be loaded: {reason}") from error

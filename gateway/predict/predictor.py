@@ -129,12 +129,6 @@ def description_of(
 ) -> ModelDescription:
     """Check the metadata of a model.
 
-    Args:
-        name: Name of the model.
-        version: The version that was asked for.
-        metadata: The ONNX metadata or the parameters of Triton's model configuration.
-        max_batch_size: Most clips that it takes at once.
-
     Raises:
         ContractMismatchError: It was made for another tensor contract, or does not name one.
     """
@@ -144,11 +138,6 @@ def description_of(
 
 def check_choice(choice: ModelChoice, default: str, models: list[ServableModel]) -> None:
     """Reject a choice that is not among the models that are ready.
-
-    Args:
-        choice: What is asked for.
-        default: Name of the model if the caller asks for none.
-        models: The models that are ready.
 
     Raises:
         ModelNotFoundError: It is not among them; the message lists them.

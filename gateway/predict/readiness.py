@@ -16,8 +16,7 @@ from avemotion.api.answers import ModelOutputs
 from avemotion.preprocessing.errors import EmotionError
 from gateway.deadlines import Deadline
 from gateway.errors import NotReadyError
-from gateway.predict import DEFAULT_CHOICE, Predictor
-from gateway.predict.predictor import random_tensors
+from gateway.predict.predictor import DEFAULT_CHOICE, Predictor, random_tensors
 from gateway.settings import Settings
 
 logger = logging.getLogger(__name__)

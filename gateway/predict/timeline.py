@@ -11,8 +11,7 @@ from typing import Final
 from avemotion.api.answers import milliseconds, timeline_row
 from avemotion.api.timeline import TimelineHead, TimelineRow, TimelineTimings
 from avemotion.preprocessing.contract import LABELS, WINDOW_SECONDS
-from gateway.decode.messages import DecodeTask
-from gateway.decode.pool import DecodeResult
+from gateway.decode.messages import DecodedMedia, DecodeTask
 from gateway.errors import DeadlineExceededError
 from gateway.http.context import Accepted
 from gateway.predict.clips import infer
@@ -37,7 +36,7 @@ class TimelinePredictor:
     """
 
     accepted: Accepted[bytes]
-    decoded: DecodeResult
+    decoded: DecodedMedia
     step: float
     begin: float
     decoded_at: float = field(default_factory=time.perf_counter)
@@ -55,7 +54,7 @@ class TimelinePredictor:
         self._first, version = await self._predict(0)
         return TimelineHead(
             labels=list(LABELS),
-            duration=round(self.decoded.media.duration, 3),
+            duration=round(self.decoded.duration, 3),
             step=self.step,
             window_seconds=WINDOW_SECONDS,
             model=self.accepted.model.name,
@@ -70,7 +69,7 @@ class TimelinePredictor:
             ModelUnavailableError: The model stopped answering.
         """
         yield self._first
-        windows = len(self.decoded.media.windows)
+        windows = len(self.decoded.windows)
         for first in range(len(self._first), windows, self.accepted.model.max_batch_size):
             rows, _ = await self._predict(first)
             yield rows
@@ -80,8 +79,8 @@ class TimelinePredictor:
         now = time.perf_counter()
         seconds = {
             "upload": self.accepted.upload_seconds,
-            "queue": self.decoded_at - self.begin - self.decoded.media.seconds,
-            "decode": self.decoded.media.seconds,
+            "queue": self.decoded_at - self.begin - self.decoded.seconds,
+            "decode": self.decoded.seconds,
             "inference": now - self.decoded_at,
             "total": self.accepted.upload_seconds + now - self.begin,
         }
@@ -89,7 +88,7 @@ class TimelinePredictor:
 
     async def _predict(self, first: int) -> tuple[list[TimelineRow], str]:
         """Rows from one window on, as many as the model takes at once, and the model's version."""
-        media, last = self.decoded.media, first + self.accepted.model.max_batch_size
+        media, last = self.decoded, first + self.accepted.model.max_batch_size
         tensors = {name: array[first:last] for name, array in media.tensors.items()}
         outputs = await infer(tensors, self.accepted)
         rows = [

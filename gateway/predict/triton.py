@@ -94,13 +94,6 @@ class TritonPredictor:
     """
 
     def __init__(self, address: str, model: str, tracer: Tracer = NO_TRACER) -> None:
-        """Prepare; `start` opens the channel.
-
-        Args:
-            address: gRPC target, e.g. `dns:///triton:8001`.
-            model: Name of the model if the caller asks for none.
-            tracer: Makes a span of each inference.
-        """
         self._address = address
         self.default_model = model
         self._tracer = tracer

@@ -56,22 +56,13 @@ def prediction_errors(*absent: str, sampled: bool) -> dict[int | str, dict[str, 
 
 
 def form_body(required: list[str], properties: Mapping[str, Any]) -> dict[str, Any]:
-    """OpenAPI's description of a multipart form, which the gateway parses itself.
-
-    Args:
-        required: Names of the fields that must be there.
-        properties: JSON schema of each field.
-    """
+    """OpenAPI's description of a multipart form, which the gateway parses itself."""
     schema = {"type": "object", "required": required, "properties": properties}
     return {"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": schema}}}}
 
 
 def file_schema(description: str) -> dict[str, Any]:
-    """JSON schema of a file in a form.
-
-    Args:
-        description: What it holds.
-    """
+    """JSON schema of a file in a form."""
     return {"type": "string", "format": "binary", "description": description}
 
 

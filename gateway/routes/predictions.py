@@ -80,9 +80,7 @@ async def sampled(context: ContextDependency, response: Response, explain: Expla
     seconds, up to what JPEG loses.
     """
     accepted = await context.accept(read_sampled_upload)
-    upload = accepted.upload
-    has_sound = upload.audio is not None
-    files = [*upload.frames, *([upload.audio] if upload.audio is not None else [])]
+    files, has_sound = accepted.upload
     task = DecodeTask("sampled", files, accepted.model.crop, has_sound=has_sound)
     answer = await context.run(predict_clip(accepted, task, explain=explain))
     return _timed(answer, response)

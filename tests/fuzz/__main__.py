@@ -28,7 +28,7 @@ from tests.fuzz.mutations import mutant, originals
 
 GROWTH_LIMIT = 96 * 2**20
 """Most bytes that the workers together may hold more at the end than after the first tenth: less than what two of
-them keep of freed memory (`gateway/decode/process.py`), which some 10,000 files fill and 20,000 more do not exceed."""
+them keep of freed memory (`gateway/malloc_tuning.py`), which some 10,000 files fill and 20,000 more do not exceed."""
 
 TIMEOUT = 10.0
 """Longest time for one file, in seconds: the pool kills what takes longer."""
@@ -123,7 +123,7 @@ async def fuzz(files: int, seed: int, workers: int) -> Outcome:
         await asyncio.gather(*(keep_busy() for _ in range(workers)))
         memory.append(_memory())
         again = [pool.run(_task(good[0], 0), deadline=Deadline.after(60)) for _ in range(workers)]
-        whole = all(result.media.tensors["present"].any() for result in await asyncio.gather(*again))
+        whole = all(result.tensors["present"].any() for result in await asyncio.gather(*again))
     finally:
         await pool.stop()
     return Outcome(

@@ -13,8 +13,7 @@ import pytest
 
 from gateway.deadlines import Deadline
 from gateway.errors import ModelUnavailableError
-from gateway.predict import ModelDescription
-from gateway.predict.predictor import random_tensors
+from gateway.predict.predictor import ModelDescription, random_tensors
 from gateway.predict.triton import TritonPredictor
 from tests.gateway.fake_triton import FakeTriton, fake_triton
 from tests.gateway.models import MODEL

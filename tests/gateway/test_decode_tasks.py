@@ -70,19 +70,19 @@ def test_each_task_returns_what_its_reader_returns(clip: bytes) -> None:
     async def work(pool: DecodePool) -> None:
         decoded = await pool.run(whole(clip), deadline=FAR)
         expected = read_clip(clip)
-        for name, tensor in decoded.media.tensors.items():
+        for name, tensor in decoded.tensors.items():
             np.testing.assert_array_equal(tensor, expected.tensors()[name], strict=True)
-        [window] = decoded.media.windows
+        [window] = decoded.windows
         assert window.face is None
         assert window.quality.model_dump() == vars(expected.quality)
         assert window.missing == expected.missing == {}
         several = await pool.run(timeline(clip), deadline=FAR)
-        np.testing.assert_array_equal(several.media.tensors["log_mel"], read_timeline(clip).tensors()["log_mel"])
+        np.testing.assert_array_equal(several.tensors["log_mel"], read_timeline(clip).tensors()["log_mel"])
         sampled = await pool.run(DecodeTask("sampled", [wav()], "face", has_sound=True), deadline=FAR)
-        assert sampled.media.tensors["present"].tolist() == [[False, True]]
-        assert sampled.media.windows[0].missing.keys() == {"video"}
+        assert sampled.tensors["present"].tolist() == [[False, True]]
+        assert sampled.windows[0].missing.keys() == {"video"}
         for result in (decoded, several, sampled):
-            assert result.media.seconds > 0
+            assert result.seconds > 0
             assert result.queue_seconds >= 0
 
     in_pool(work)
@@ -91,7 +91,7 @@ def test_each_task_returns_what_its_reader_returns(clip: bytes) -> None:
 def test_a_lone_clip_gets_all_cores_and_clips_beside_each_other_share_them(clip: bytes) -> None:
     async def work(pool: DecodePool) -> None:
         async def cores(together: int) -> float:
-            return (await pool.run(whole(clip), deadline=FAR, together=together)).media.duration
+            return (await pool.run(whole(clip), deadline=FAR, together=together)).duration
 
         for clips, each in (2, 2), (4, 1), (1, 4):
             assert await asyncio.gather(*(cores(clips) for _ in range(clips))) == [each] * clips
@@ -131,7 +131,7 @@ def test_a_crash_in_a_timeline_costs_that_one(clip: bytes) -> None:
         with pytest.raises(DeadlineExceededError):
             await pool.run(timeline(faults.HANG), deadline=Deadline.after(0.5))
         result = await pool.run(timeline(clip), deadline=FAR)
-        assert len(result.media.windows) == 1
+        assert len(result.windows) == 1
 
     in_pool(work, faults.misbehave)
 
@@ -141,7 +141,7 @@ def test_first_clip_of_a_new_worker_is_not_slower_than_its_tenth(clip: bytes) ->
 
     async def work(pool: DecodePool) -> None:
         for _ in range(5):
-            times = [(await pool.run(whole(clip), deadline=FAR)).media.seconds for _ in range(10)]
+            times = [(await pool.run(whole(clip), deadline=FAR)).seconds for _ in range(10)]
             firsts.append(times[0])
             tenths.append(times[9])
 
@@ -155,7 +155,7 @@ def test_work_for_a_worker_that_was_lost_while_idle_goes_to_its_successor(clip: 
             for worker in pool._workers:
                 worker.kill()
             results = [pool.run(whole(clip), deadline=FAR) for _ in range(4)]
-            assert all(result.media.tensors["present"].all() for result in await asyncio.gather(*results))
+            assert all(result.tensors["present"].all() for result in await asyncio.gather(*results))
 
     in_pool(work, decode_workers=3)
 
@@ -173,7 +173,7 @@ def test_a_worker_killed_while_it_sends_its_result_delays_nobody_else(clip: byte
             except DecodeWorkerLostError:
                 lost += 1
             result = await pool.run(whole(clip), deadline=FAR)
-            assert result.media.tensors["present"].all()
+            assert result.tensors["present"].all()
         assert lost > 0
 
     in_pool(work)
@@ -186,7 +186,7 @@ def test_a_clip_is_decoded_in_the_memory_of_the_one_before() -> None:
 
     async def work(pool: DecodePool) -> float:
         async def decode() -> float:
-            return [(await pool.run(whole(clip), deadline=FAR)).media.duration for _ in range(rounds)][-1]
+            return [(await pool.run(whole(clip), deadline=FAR)).duration for _ in range(rounds)][-1]
 
         before = await decode()
         return await decode() - before

@@ -18,17 +18,18 @@ from avemotion.preprocessing.contract import INPUTS, OUTPUTS, PRESENT
 from avemotion.preprocessing.errors import ContractMismatchError, ModelFileError
 from gateway.deadlines import Deadline
 from gateway.errors import ModelNotFoundError, ModelUnavailableError
-from gateway.predict import (
+from gateway.predict.in_process import InProcessPredictor
+from gateway.predict.predictor import (
     DEFAULT_CHOICE,
     ModelChoice,
     ModelDescription,
     Predictor,
     ServableModel,
-    make_predictor,
+    prediction_of,
+    random_tensors,
 )
-from gateway.predict.in_process import InProcessPredictor
-from gateway.predict.predictor import prediction_of, random_tensors
 from gateway.predict.triton import TritonPredictor
+from gateway.services import make_predictor
 from gateway.settings import Settings
 from tests.gateway.models import MODEL, other_contract, write_model
 from tests.support.triton import free_ports, serving

@@ -20,9 +20,8 @@ from avemotion.api.answers import ModelOutputs
 from avemotion.preprocessing.timeline import read_timeline
 from gateway.deadlines import Deadline
 from gateway.errors import ModelUnavailableError
-from gateway.predict import ModelDescription
 from gateway.predict.mock import MockPredictor
-from gateway.predict.predictor import Tensors
+from gateway.predict.predictor import ModelDescription, Tensors
 from gateway.routes.timeline import NDJSON, prefers_ndjson
 from tests.gateway.models import MODEL
 from tests.gateway.running import running_gateway, settings_for_tests, wait_until

@@ -20,8 +20,7 @@ from typing import Any
 
 from avemotion.preprocessing.execution import stage
 from gateway.app import create_app
-from gateway.decode.messages import DecodeTask
-from gateway.decode.pool import DecodeResult
+from gateway.decode.messages import DecodedMedia, DecodeTask
 from gateway.decode.worker import Decoded, run_task
 from gateway.settings import PROJECT_FOLDER
 from gateway.telemetry import configure_logging
@@ -101,9 +100,9 @@ def modules_of_a_prediction(clip: bytes) -> list[str]:
         pool = services_of(app).pool
         run = pool.run
 
-        async def run_and_note(*args: Any, **options: Any) -> DecodeResult:
-            result: DecodeResult = await run(*args, **options)
-            names = [name.removeprefix(_WORKER) for name in result.media.stages if name.startswith(_WORKER)]
+        async def run_and_note(*args: Any, **options: Any) -> DecodedMedia:
+            result: DecodedMedia = await run(*args, **options)
+            names = [name.removeprefix(_WORKER) for name in result.stages if name.startswith(_WORKER)]
             in_worker.update(dict.fromkeys(names))
             trace.modules.update(in_worker)
             return result
