@@ -8,15 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from pathlib import Path
 from typing import TypeVar
-
-# ONNX Runtime's packages report their use to the maker unless this is set when they are imported.
-os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 import onnxruntime
 
