@@ -1,4 +1,4 @@
-"""What can go wrong in the gateway, and which HTTP status each error of the product becomes.
+"""The gateway's errors, and the HTTP status of every error of the product.
 
 The classes extend the hierarchy of `avemotion.preprocessing.errors`; the table below is the only place that knows
 about HTTP, and `docs/API.md` lists it.
@@ -13,7 +13,7 @@ from avemotion.preprocessing.errors import EmotionError
 
 
 class InsecureSettingsError(EmotionError):
-    """The settings would let anybody in."""
+    """The settings would let anyone in."""
 
     code = "insecure_settings"
 
@@ -51,7 +51,7 @@ class BadFormError(EmotionError):
 
 
 class MissingFileError(EmotionError):
-    """The form holds no file under the name that is expected."""
+    """The form has no file in the expected field."""
 
     code = "missing_file"
 
@@ -99,7 +99,7 @@ class DecodeMemoryError(EmotionError):
 
 
 class DecodeFailedError(EmotionError):
-    """Decoding a clip ended in an error that nobody foresaw."""
+    """Decoding a clip ended in an unforeseen error."""
 
     code = "decode_failed"
 
@@ -159,28 +159,28 @@ class ErrorPolicy:
 
 POLICIES: Final[dict[str, ErrorPolicy]] = {
     "bad_form": ErrorPolicy(400, "The multipart form is broken or cut off."),
-    "bad_http": ErrorPolicy(400, "The bytes are no valid HTTP request.", closes=True),
+    "bad_http": ErrorPolicy(400, "Malformed HTTP request.", closes=True),
     "unauthorized": ErrorPolicy(401, "The API key is missing or not valid."),
-    "not_found": ErrorPolicy(404, "There is nothing under this path."),
-    "model_not_found": ErrorPolicy(404, "No model has this name and version; the message names those that there are."),
+    "not_found": ErrorPolicy(404, "Not found."),
+    "model_not_found": ErrorPolicy(404, "No model has this name and version; the message lists the available ones."),
     "method_not_allowed": ErrorPolicy(405, "The path does not answer this method."),
     "upload_timeout": ErrorPolicy(408, "The upload did not arrive in time.", closes=True),
     "upload_too_large": ErrorPolicy(413, "A file, or all of them together, is larger than the limit."),
     "too_many_files": ErrorPolicy(413, "The form has more files than the limit."),
     "unsupported_content_type": ErrorPolicy(415, "The body is not `multipart/form-data`."),
     "invalid_request": ErrorPolicy(422, "A parameter is missing or has a wrong value."),
-    "missing_file": ErrorPolicy(422, "The form has no file in the field that is expected."),
+    "missing_file": ErrorPolicy(422, "The form has no file in the expected field."),
     "empty_media": ErrorPolicy(422, "The file has no bytes."),
     "unsupported_media": ErrorPolicy(422, "The content is not a media file of a known format."),
     "no_tracks": ErrorPolicy(422, "The file holds neither video nor audio that can be decoded."),
     "damaged_media": ErrorPolicy(422, "The file is damaged or cut off."),
     "clip_too_long": ErrorPolicy(422, "The clip lasts longer than the limit."),
     "too_many_pixels": ErrorPolicy(422, "A frame has more pixels than the limit."),
-    "too_many_frames": ErrorPolicy(422, "More video frames would have to be decoded than the limit."),
-    "too_many_audio_samples": ErrorPolicy(422, "More audio samples would have to be decoded than the limit."),
+    "too_many_frames": ErrorPolicy(422, "Decoding has reached more video frames than the limit."),
+    "too_many_audio_samples": ErrorPolicy(422, "Decoding has reached more audio samples than the limit."),
     "too_many_tracks": ErrorPolicy(422, "The file has more tracks than the limit."),
     "bad_sampled_frames": ErrorPolicy(422, "The sampled frames are not eight JPEG files of one size."),
-    "bad_sampled_audio": ErrorPolicy(422, "The sampled audio is no WAV of 16 kHz, mono, 16 bits, at most 3 s."),
+    "bad_sampled_audio": ErrorPolicy(422, "The sampled audio is not a WAV file of 16 kHz, mono, 16 bits, at most 3 s."),
     "bad_sampled_times": ErrorPolicy(422, "The times of the sampled frames are not those of the contract."),
     "bad_media": ErrorPolicy(422, "The clip cannot be read."),
     "decode_timeout": ErrorPolicy(422, "Decoding took longer than the limit."),
