@@ -23,18 +23,42 @@ help:  ## Show this help
 run: .venv/.serving $(TRITON_ENVIRONMENT)  ## Start Triton and the gateway; Ctrl-C stops both
 	@exec .venv/bin/python -m stack
 
-# Lanes of tests: CONTRIBUTING.md says what each holds.
-PYTEST = .venv/bin/python -m pytest --dist loadscope
+# Lanes of tests: CONTRIBUTING.md says what each holds. Tests run in four processes beside each other, for which two
+# cores suffice, since tests of servers wait more than they compute. Those that compute give way to servers, much of
+# whose work has a deadline. ARGS choose tests, which then run in one process.
+PYTEST = .venv/bin/python -m pytest
+GATEWAY_TESTS = tests/gateway tests/stack tests/monitoring
+SERVER_TESTS = tests/frontend tests/triton_server tests/loadtest tests/benchmarks
+TRAINING_TESTS = tests/training
+TEST_RUNS = gateway-tests server-tests training-tests other-tests
+MARK = not slow
+# Exit status 5 means that none of its tests has the mark.
+TEST_RUN = $(PYTEST) -p no:cacheprovider -m '$(MARK)'
+RUN_SIDE_BY_SIDE = $(MAKE) --no-print-directory --jobs=4 --keep-going --output-sync=target $(TEST_RUNS)
 
-test-fast: .venv/.development  ## Run the tests that need no server, browser, training or container: a minute
-	$(PYTEST) --numprocesses 2 -m fast $(ARGS)
+test-fast: .venv/.development  ## Run the tests that need no server, browser, training or container
+	$(PYTEST) -m fast $(ARGS)
 
-test: test-environment  ## Run all tests but the slow ones, those that compute beside those of servers
-	$(PYTEST) --numprocesses 3 $(ARGS)
+test: test-environment  ## Run all tests but the slow ones
+ifdef ARGS
+	$(PYTEST) $(ARGS)
+else
+	@echo "Four processes run the tests, and each prints what it found when it ends."
+	+@$(RUN_SIDE_BY_SIDE)
+endif
 
-# Exit status 5 means that no test was selected.
 test-slow: test-environment  ## Run what `make test` leaves out: containers, long trainings, crowds, 10,000 mutated files
-	$(PYTEST) --numprocesses 3 -m slow $(ARGS) || [ $$? = 5 ]
+	+@$(RUN_SIDE_BY_SIDE) MARK=slow
+
+.PHONY: $(TEST_RUNS)
+gateway-tests:
+	@$(TEST_RUN) $(GATEWAY_TESTS) || [ $$? = 5 ]
+server-tests:
+	@$(TEST_RUN) $(SERVER_TESTS) || [ $$? = 5 ]
+training-tests:
+	@nice $(TEST_RUN) $(TRAINING_TESTS) || [ $$? = 5 ]
+other-tests:
+	@nice $(TEST_RUN) $(addprefix --ignore=,$(GATEWAY_TESTS) $(SERVER_TESTS) $(TRAINING_TESTS)) || [ $$? = 5 ]
 
 test-all:  ## Run everything, the crowds at full size
 	$(MAKE) test

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,8 @@ import pytest
 from gateway.settings import Settings
 from tests.gateway.models import write_model
 from tests.support.clips import synthetic_clip
+from tests.support.triton import serving
+from triton_server.launcher import TritonServer
 
 
 @pytest.fixture(autouse=True)
@@ -16,6 +19,12 @@ def no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     """The tests say what the settings are."""
     for field in Settings.model_fields:
         monkeypatch.delenv(f"EMO_{field.upper()}", raising=False)
+
+
+@pytest.fixture
+def short_drain(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The gateway soon closes on clients that were answered and go on sending."""
+    monkeypatch.setattr("gateway.http.middleware._DRAIN_SECONDS", 1.0)
 
 
 @pytest.fixture(scope="session")
@@ -28,3 +37,10 @@ def clip() -> bytes:
 def model_repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A repository with the model `tests.gateway.models.MODEL`."""
     return write_model(tmp_path_factory.mktemp("models"))
+
+
+@pytest.fixture(scope="package")
+def triton_server(model_repository: Path) -> Iterator[TritonServer]:
+    """A real Triton that serves `model_repository` to all tests that leave it ready."""
+    with serving(model_repository) as server:
+        yield server

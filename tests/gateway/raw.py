@@ -33,6 +33,16 @@ def head(length: int, path: str = "/predict", *headers: str) -> bytes:
     return "\r\n".join([*lines, "", ""]).encode()
 
 
+@contextmanager
+def sent(gateway: httpx.Client, path: str, field: str, data: bytes, **headers: str) -> Iterator[None]:
+    """A whole upload, whose client goes at the end without having read the answer."""
+    request = gateway.build_request("POST", path, files={field: ("clip", data)}, headers=headers)
+    lines = [f"POST {path} HTTP/1.1", *(f"{name}: {value}" for name, value in request.headers.items())]
+    with connection(gateway) as opened:
+        opened.sendall("\r\n".join([*lines, "", ""]).encode() + request.read())
+        yield
+
+
 def everything(opened: socket.socket) -> bytes:
     """All bytes that come before the other side closes."""
     return b"".join(iter(lambda: opened.recv(65_536), b""))

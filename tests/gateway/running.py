@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import httpx
@@ -96,8 +97,27 @@ def environment(**variables: str) -> dict[str, str]:
     return kept | variables
 
 
+@dataclass
+class GatewayProcess:
+    """A running `python -m gateway`.
+
+    Attributes:
+        process: The process.
+        client: A client of it.
+        lines: What it has written to its standard error, all of it once the process has ended.
+    """
+
+    process: subprocess.Popen[str]
+    client: httpx.Client
+    lines: list[str]
+
+    @property
+    def log(self) -> str:
+        return "".join(self.lines)
+
+
 @contextmanager
-def gateway_process(*arguments: str, **variables: str) -> Iterator[tuple[subprocess.Popen[str], httpx.Client]]:
+def gateway_process(*arguments: str, **variables: str) -> Iterator[GatewayProcess]:
     """`python -m gateway` on a free port, alive and killed at the end if it still runs."""
     [port] = free_ports(1)
     process = subprocess.Popen(
@@ -106,19 +126,19 @@ def gateway_process(*arguments: str, **variables: str) -> Iterator[tuple[subproc
         stderr=subprocess.PIPE,
         text=True,
     )
+    assert process.stderr is not None
     lines: list[str] = []
-    reader = threading.Thread(target=lambda: lines.extend(process.stderr or ()))
+    reader = threading.Thread(target=lines.extend, args=(process.stderr,))
     reader.start()
     try:
         with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=PATIENCE) as client:
             wait_until(lambda: process.poll() is not None or _alive(client), "the gateway process listens")
             assert process.poll() is None, "".join(lines)
-            yield process, client
+            yield GatewayProcess(process, client, lines)
     finally:
         process.kill()
         process.wait()
         reader.join()
-        assert process.stderr is not None
         process.stderr.close()
 
 

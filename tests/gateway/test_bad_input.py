@@ -157,6 +157,7 @@ def test_large_text_field_is_refused(gateway: httpx.Client) -> None:
     error_of(response)
 
 
+@pytest.mark.usefixtures("short_drain")
 def test_upload_that_stalls_is_given_up_and_its_connection_closed(gateway: httpx.Client) -> None:
     address = (gateway.base_url.host, gateway.base_url.port)
     with socket.create_connection(address, timeout=20) as connection:

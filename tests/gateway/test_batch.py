@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import httpx
 import pytest
@@ -13,7 +12,7 @@ from tests.gateway.models import MODEL
 from tests.gateway.running import running_gateway, settings_for_tests, wait_ready
 from tests.gateway.test_bad_input import assert_refused
 from tests.support.clips import noise, synthetic_clip
-from tests.support.triton import serving
+from triton_server.launcher import TritonServer
 
 CLIP_LIMIT = 600_000
 BATCH_LIMIT = 20
@@ -123,7 +122,9 @@ def test_body_that_is_no_form_is_refused(gateway: httpx.Client) -> None:
     assert_refused(gateway.post("/predict/batch", json=[]), 415, "unsupported_content_type", "'files'")
 
 
-def test_all_that_can_be_read_go_to_triton_together(model_repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_that_can_be_read_go_to_triton_together(
+    triton_server: TritonServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     batches: list[int] = []
     infer = TritonPredictor._infer
 
@@ -131,16 +132,15 @@ def test_all_that_can_be_read_go_to_triton_together(model_repository: Path, monk
         batches.append(len(tensors["present"]))
         return await infer(self, tensors, *args)
 
-    with serving(model_repository) as server:
-        port = server.options.grpc_port
-        settings = settings_for_tests(mock=False, model=MODEL, triton_grpc_port=port, probe_interval=600)
-        with running_gateway(settings) as gateway:
-            wait_ready(gateway)
-            monkeypatch.setattr(TritonPredictor, "_infer", counting)
-            clips = [small_clip(seed) for seed in range(18)]
-            answer = send(gateway, [*clips, b"x"]).raise_for_status().json()
-            assert batches == [16, 2]
-            monkeypatch.undo()
-            predicted = [result["prediction"]["probs"] for result in answer["results"][:-1]]
-            for index in (0, 15, 17):
-                assert predicted[index] == pytest.approx(alone(gateway, clips[index]), abs=1.1e-3)
+    port = triton_server.options.grpc_port
+    settings = settings_for_tests(mock=False, model=MODEL, triton_grpc_port=port, probe_interval=600)
+    with running_gateway(settings) as gateway:
+        wait_ready(gateway)
+        monkeypatch.setattr(TritonPredictor, "_infer", counting)
+        clips = [small_clip(seed) for seed in range(18)]
+        answer = send(gateway, [*clips, b"x"]).raise_for_status().json()
+        assert batches == [16, 2]
+        monkeypatch.undo()
+        predicted = [result["prediction"]["probs"] for result in answer["results"][:-1]]
+        for index in (0, 15, 17):
+            assert predicted[index] == pytest.approx(alone(gateway, clips[index]), abs=1.1e-3)

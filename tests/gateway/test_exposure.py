@@ -7,7 +7,7 @@ import pytest
 from gateway.app import create_app
 from gateway.auth.keys import hash_key
 from gateway.errors import InsecureSettingsError
-from tests.gateway.running import refused_start, running_gateway, settings_for_tests
+from tests.gateway.running import running_gateway, settings_for_tests
 
 EVERYWHERE = "0.0.0.0"  # noqa: S104 (never listened on)
 ENTRIES = [f"one:{hash_key('one')}"]
@@ -15,7 +15,7 @@ ENTRIES = [f"one:{hash_key('one')}"]
 
 @pytest.mark.parametrize("host", [EVERYWHERE, "::", "192.0.2.1", "gateway.example"])
 def test_other_machines_may_not_call_without_keys(host: str) -> None:
-    with pytest.raises(InsecureSettingsError, match="EMO_API_KEYS"):
+    with pytest.raises(InsecureSettingsError, match=r"EMO_API_KEYS.*python -m gateway\.auth\.keys"):
         create_app(settings_for_tests(host=host))
     create_app(settings_for_tests(host=host, api_keys=ENTRIES))
     create_app(settings_for_tests(host=host, allow_anonymous=True))
@@ -24,13 +24,6 @@ def test_other_machines_may_not_call_without_keys(host: str) -> None:
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.1.2.3", "::1", "localhost"])
 def test_loopback_needs_no_keys(host: str) -> None:
     create_app(settings_for_tests(host=host))
-
-
-def test_process_refuses_in_one_sentence() -> None:
-    code, output = refused_start("--host", EVERYWHERE, "--port", "0", EMO_MOCK="1")
-    assert code == 1
-    assert output.count("\n") == 1
-    assert "python -m gateway.auth.keys" in output
 
 
 @pytest.mark.parametrize("host", [EVERYWHERE, "gateway.example"])

@@ -33,6 +33,7 @@ from gateway.services import make_predictor
 from gateway.settings import Settings
 from tests.gateway.models import MODEL, other_contract, write_model
 from tests.support.triton import free_ports, serving
+from triton_server.launcher import TritonServer
 
 Result = TypeVar("Result")
 Tensors = dict[str, npt.NDArray[Any]]
@@ -83,10 +84,9 @@ def describe(predictor: Predictor, choice: ModelChoice = DEFAULT_CHOICE) -> Mode
     return with_predictor(predictor, lambda p: p.describe(choice, Deadline.after(5)))
 
 
-@pytest.fixture(scope="module")
-def triton_address(model_repository: Path) -> Iterator[str]:
-    with serving(model_repository) as server:
-        yield server.grpc_address
+@pytest.fixture
+def triton_address(triton_server: TritonServer) -> str:
+    return triton_server.grpc_address
 
 
 @pytest.mark.parametrize("size", [1, 3, 16, 37])

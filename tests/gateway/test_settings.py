@@ -13,7 +13,6 @@ from pydantic import ValidationError
 from gateway.environment import OTHER_VARIABLES, load_settings, variable_of
 from gateway.settings import Settings
 from stack.settings import StackSettings
-from tests.gateway.running import refused_start
 
 ROOT = Path(__file__).parents[2]
 
@@ -122,11 +121,6 @@ def test_variables_of_other_programs_are_accepted(monkeypatch: pytest.MonkeyPatc
         monkeypatch.setenv(name, "4711")
     load_settings(Settings)
     load_settings(StackSettings)
-
-
-def test_the_gateway_process_stops_at_a_misspelt_variable() -> None:
-    code, output = refused_start("--port", "0", **{variable_of("rate_limit_perkey"): "60/minute"})
-    assert (code, output.splitlines()[-1].split(": ")[1]) == (1, "did you mean EMO_RATE_LIMIT_PER_KEY?")
 
 
 def test_every_variable_that_this_project_names_is_known() -> None:

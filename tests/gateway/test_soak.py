@@ -61,11 +61,11 @@ def gateway(model_repository: Path, sizes: Sizes, clip: bytes) -> Iterator[Watch
             "EMO_UPLOAD_MEMORY": str(sizes.upload_memory),
             "EMO_LOG_LEVEL": "warning",
         }
-        with gateway_process(**variables) as (process, client):
-            wait_ready(client)
+        with gateway_process(**variables) as running:
+            wait_ready(running.client)
             for _ in range(20):
-                client.post("/predict", files={"file": ("clip", clip)}).raise_for_status()
-            yield Watched(process.pid, client)
+                running.client.post("/predict", files={"file": ("clip", clip)}).raise_for_status()
+            yield Watched(running.process.pid, running.client)
 
 
 def report(what: str, **figures: object) -> None:

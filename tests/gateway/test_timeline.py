@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-import socket
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -23,12 +21,13 @@ from gateway.errors import ModelUnavailableError
 from gateway.predict.mock import MockPredictor
 from gateway.predict.predictor import ModelDescription, Tensors
 from gateway.routes.timeline import NDJSON, prefers_ndjson
+from tests.gateway import raw
 from tests.gateway.models import MODEL
 from tests.gateway.running import running_gateway, settings_for_tests, wait_until
 from tests.gateway.test_bad_input import assert_refused
 from tests.gateway.test_triton import gateway_before
 from tests.support.clips import noise, synthetic_clip
-from tests.support.triton import serving
+from triton_server.launcher import TritonServer
 
 LONGEST = 30.0
 
@@ -89,9 +88,11 @@ def test_stream_has_the_rows_of_the_whole_answer(gateway: httpx.Client, clip_of_
     assert (end["type"], end["rows"], set(end["timings_ms"])) == ("end", len(rows), set(whole["timings_ms"]))
 
 
-def test_rows_are_the_models_answers_for_the_windows(model_repository: Path, clip_of_ten_seconds: bytes) -> None:
+def test_rows_are_the_models_answers_for_the_windows(
+    model_repository: Path, triton_server: TritonServer, clip_of_ten_seconds: bytes
+) -> None:
     timeline = read_timeline(clip_of_ten_seconds, step=0.5)
-    with serving(model_repository) as server, gateway_before(server) as gateway:
+    with gateway_before(triton_server) as gateway:
         answer = send(gateway, clip_of_ten_seconds).raise_for_status().json()
         chosen = send(gateway, clip_of_ten_seconds, f"?model={MODEL}&version=1").raise_for_status().json()
     expected = reference(model_repository, timeline.tensors())
@@ -164,13 +165,22 @@ def test_lines_are_sent_to_those_who_prefer_them(accept: str, expected: bool) ->
     assert prefers_ndjson(accept) is expected
 
 
-class SlowPredictor(MockPredictor):
-    """Takes its time for each batch, counts them, and fails where told."""
+class CountingPredictor(MockPredictor):
+    """Counts the batches of one window that it is asked for, and waits or fails where told.
 
-    def __init__(self, seconds: float = 0.3, fails_at: int | None = None) -> None:
+    Attributes:
+        batches: Batches that were asked for; a probe is the first.
+        cancelled: Batches that nobody waited for any longer.
+        waits_at: The batch that is not answered before `answering` is set.
+        fails_at: The batch that fails.
+    """
+
+    def __init__(self) -> None:
         self.batches = 0
-        self._seconds = seconds
-        self._fails_at = fails_at
+        self.cancelled = 0
+        self.waits_at = 0
+        self.fails_at = 0
+        self.answering = threading.Event()
 
     async def describe(self, *args: Any) -> ModelDescription:
         found = await super().describe(*args)
@@ -178,75 +188,77 @@ class SlowPredictor(MockPredictor):
 
     async def predict(self, tensors: Tensors, model: ModelDescription, deadline: Deadline) -> ModelOutputs:
         self.batches += 1
-        if self.batches == self._fails_at:
+        if self.batches == self.fails_at:
             raise ModelUnavailableError("The model went.")
-        await asyncio.sleep(self._seconds)
+        try:
+            while self.batches == self.waits_at and not self.answering.is_set():
+                await asyncio.sleep(0.01)
+        except asyncio.CancelledError:
+            self.cancelled += 1
+            raise
         return await super().predict(tensors, model, deadline)
 
 
 @pytest.fixture
-def slow(monkeypatch: pytest.MonkeyPatch) -> SlowPredictor:
-    predictor = SlowPredictor()
+def predictor(monkeypatch: pytest.MonkeyPatch) -> CountingPredictor:
+    predictor = CountingPredictor()
     monkeypatch.setattr("gateway.services.make_predictor", lambda *_: predictor)
     return predictor
 
 
-def slow_settings() -> Any:
-    return settings_for_tests(probe_interval=600)
+@pytest.fixture
+def counted(predictor: CountingPredictor) -> Iterator[httpx.Client]:
+    """A gateway with that predictor, whose only probe is through."""
+    with running_gateway(settings_for_tests(probe_interval=600)) as gateway:
+        wait_until(lambda: predictor.batches == 1, "the probe is through")
+        yield gateway
 
 
-def test_rows_come_as_they_are_computed(slow: SlowPredictor, clip_of_ten_seconds: bytes) -> None:
-    with running_gateway(slow_settings()) as gateway:
-        wait_until(lambda: slow.batches == 1, "the probe is through")
-        with gateway.stream(
-            "POST", "/predict/timeline?step=1", files={"file": clip_of_ten_seconds}, headers={"Accept": NDJSON}
-        ) as response:
-            seen = [(json.loads(line)["type"], slow.batches - 1) for line in response.iter_lines()]
-    rows = [batches for kind, batches in seen if kind == "row"]
-    assert len(rows) == 8
-    assert rows[0] < 4 < rows[-1]
+def test_rows_come_as_they_are_computed(
+    predictor: CountingPredictor, counted: httpx.Client, clip_of_ten_seconds: bytes
+) -> None:
+    predictor.waits_at = 5
+    kinds = []
+    with counted.stream(
+        "POST", "/predict/timeline?step=1", files={"file": clip_of_ten_seconds}, headers={"Accept": NDJSON}
+    ) as response:
+        for line in response.iter_lines():
+            kinds.append(json.loads(line)["type"])
+            if kinds.count("row") == 3:
+                predictor.answering.set()
+    assert kinds == ["start", *["row"] * 8, "end"]
 
 
 def test_model_that_goes_on_the_way_ends_the_stream_with_the_error(
-    slow: SlowPredictor, clip_of_ten_seconds: bytes
+    predictor: CountingPredictor, counted: httpx.Client, clip_of_ten_seconds: bytes
 ) -> None:
-    slow._fails_at, slow._seconds = 4, 0.0
-    with running_gateway(slow_settings()) as gateway:
-        wait_until(lambda: slow.batches == 1, "the probe is through")
-        response = send(gateway, clip_of_ten_seconds, "?step=1", accept=NDJSON)
-        head, *rows, error = lines_of(response)
-        metrics = gateway.get("/metrics").text
+    predictor.fails_at = 4
+    response = send(counted, clip_of_ten_seconds, "?step=1", accept=NDJSON)
+    head, *rows, error = lines_of(response)
     assert (head["type"], [row["type"] for row in rows]) == ("start", ["row", "row"])
     assert error["type"] == "error"
     assert error["error"]["code"] == "model_unavailable"
     assert error["error"]["request_id"] == head["request_id"]
-    assert 'emotion_errors_total{code="model_unavailable"} 1.0' in metrics
+    assert 'emotion_errors_total{code="model_unavailable"} 1.0' in counted.get("/metrics").text
 
 
-def test_model_that_is_away_at_once_is_a_503_for_streams_too(slow: SlowPredictor, clip_of_ten_seconds: bytes) -> None:
-    slow._fails_at, slow._seconds = 2, 0.0
-    with running_gateway(slow_settings()) as gateway:
-        wait_until(lambda: slow.batches == 1, "the probe is through")
-        assert_refused(send(gateway, clip_of_ten_seconds, accept=NDJSON), 503, "model_unavailable")
+def test_model_that_is_away_at_once_is_a_503_for_streams_too(
+    predictor: CountingPredictor, counted: httpx.Client, clip_of_ten_seconds: bytes
+) -> None:
+    predictor.fails_at = 2
+    assert_refused(send(counted, clip_of_ten_seconds, accept=NDJSON), 503, "model_unavailable")
 
 
 @pytest.mark.parametrize("accept", ["application/json", NDJSON])
-def test_client_that_goes_ends_the_work(slow: SlowPredictor, clip_of_ten_seconds: bytes, accept: str) -> None:
-    with running_gateway(slow_settings()) as gateway:
-        wait_until(lambda: slow.batches == 1, "the probe is through")
-        request = gateway.build_request(
-            "POST", "/predict/timeline?step=0.5", files={"file": clip_of_ten_seconds}, headers={"Accept": accept}
-        )
-        body = request.read()
-        head = "".join(f"{name}: {value}\r\n" for name, value in request.headers.items())
-        address = (gateway.base_url.host, gateway.base_url.port)
-        with socket.create_connection(address) as connection:
-            connection.sendall(f"POST /predict/timeline?step=0.5 HTTP/1.1\r\n{head}\r\n".encode() + body)
-            wait_until(lambda: slow.batches >= 3, "windows are being computed")
-        gone_at = slow.batches
-        wait_until(lambda: "emotion_decode_clips 0.0" in gateway.get("/metrics").text, "nothing is decoded")
-        time.sleep(4 * slow._seconds)
-        assert slow.batches <= gone_at + 1 < 15
+def test_client_that_goes_ends_the_work(
+    predictor: CountingPredictor, counted: httpx.Client, clip_of_ten_seconds: bytes, accept: str
+) -> None:
+    predictor.waits_at = 4
+    with raw.sent(counted, "/predict/timeline", "file", clip_of_ten_seconds, Accept=accept):
+        wait_until(lambda: predictor.batches == 4, "windows are being computed")
+    wait_until(lambda: predictor.cancelled == 1, "the work is given up")
+    wait_until(lambda: "emotion_decode_clips 0.0" in counted.get("/metrics").text, "nothing is decoded")
+    assert predictor.batches == 4
 
 
 def test_timelines_leave_workers_to_others(clip: bytes) -> None:

@@ -39,8 +39,8 @@ def gateway_before(server: TritonServer) -> Iterator[httpx.Client]:
 
 
 @pytest.fixture(scope="module")
-def gateway(model_repository: Path) -> Iterator[httpx.Client]:
-    with serving(model_repository) as server, gateway_before(server) as client:
+def gateway(triton_server: TritonServer) -> Iterator[httpx.Client]:
+    with gateway_before(triton_server) as client:
         yield client
 
 
@@ -133,12 +133,12 @@ def kill(server: TritonServer, name: str) -> None:
 
 @pytest.mark.parametrize("victim", [STUB, SERVER])
 def test_kill_of_triton_gives_only_503_and_then_right_answers_again(
-    model_repository: Path, clip: bytes, victim: str
+    triton_server: TritonServer, clip: bytes, victim: str
 ) -> None:
-    with serving(model_repository) as server, gateway_before(server) as gateway:
+    with gateway_before(triton_server) as gateway:
         with Stream(gateway, clip) as stream:
             wait_until(lambda: stream.statuses[200] >= 2, "requests are answered")
-            kill(server, victim)
+            kill(triton_server, victim)
             wait_until(lambda: stream.statuses[503] > 0, "the kill is felt")
             before = stream.statuses[200]
             wait_until(lambda: stream.statuses[200] > before, "requests are answered again", RECOVERY_SECONDS)
