@@ -129,11 +129,7 @@ def test_server_that_is_away_is_noticed_before_anything_is_recorded(page: Page) 
 
 @pytest.mark.parametrize(
     ("status", "code", "title"),
-    [
-        (404, "model_not_found", "The chosen model is gone"),
-        (408, "upload_timeout", "The clip arrived too slowly"),
-        (500, "internal_error", "The server could not answer"),
-    ],
+    [(404, "model_not_found", "The chosen model is gone"), (500, "internal_error", "The server could not answer")],
 )
 def test_other_refusals_lead_back_to_the_clip(page: Page, clip: Path, status: int, code: str, title: str) -> None:
     answer_with(page, status, code, "Words of the server.")

@@ -110,7 +110,7 @@ def test_workers_killed_again_and_again_cost_nothing_but_their_own_clips(clip: b
     with running_gateway(settings_for_tests(decode_workers=2, **PATIENT)) as gateway, ThreadPoolExecutor(4) as threads:
         killer.start()
         try:
-            responses = list(threads.map(lambda _: send(gateway, clip), range(24)))
+            responses = list(threads.map(lambda _: send(gateway, clip), range(12)))
         finally:
             ended.set()
             killer.join()
