@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 import socket
 import subprocess
 import time
@@ -21,6 +20,7 @@ from gateway.errors import RateLimitedError
 from gateway.settings import Settings
 from tests.gateway.running import PATIENCE, running_gateway, settings_for_tests, wait_until
 from tests.gateway.test_metrics import samples, value
+from tests.support.tools import tool
 from tests.support.triton import free_ports
 
 
@@ -81,9 +81,7 @@ def test_limit_that_cannot_be_read_is_refused(limit: str) -> None:
 @contextmanager
 def redis_server(port: int, folder: Path) -> Iterator[None]:
     """A real Redis on a port of loopback, while the context is open."""
-    program = shutil.which("redis-server")
-    if program is None:
-        pytest.skip("redis-server is not installed")
+    program = tool("redis-server")
     options = ["--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", str(folder)]
     with subprocess.Popen([program, *options], stdout=subprocess.DEVNULL) as process:
         try:
