@@ -15,22 +15,20 @@ import torch
 
 from export import pipeline
 from export.__main__ import main
-from export.onnx_model import export_onnx
 from export.repository import install
-from tests.export.conftest import Exported, untrained_checkpoint
+from tests.export.conftest import Exported
 from tests.support.caches import synthetic_cache
 from training.checkpoint import Checkpoint, save_checkpoint
 from training.data.splits import FOLDS
-from training.network import NetworkConfig
 
 LENIENT = ("--min-agreement", "0", "--max-accuracy-loss", "1")
 ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def checkpoint(exported: Exported, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("trained") / "best.pt"
-    save_checkpoint(path, untrained_checkpoint(NetworkConfig(fusion="late")))
+    save_checkpoint(path, exported.checkpoint)
     return path
 
 
@@ -41,29 +39,21 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="module")
-def exported_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the first export of the checkpoint is kept."""
-    return tmp_path_factory.mktemp("once") / "fp32.onnx"
-
-
 @pytest.fixture(autouse=True)
-def what_takes_long_is_done_once(exported_once: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The first test that asks exports the checkpoint for all; large batches are test_onnx_model's subject."""
+def what_takes_long_is_done_once(exported: Exported, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The checkpoint's export is copied, and compared with the network; other batches are test_onnx_model's subject."""
 
-    def export_or_copy(checkpoint: Checkpoint, path: Path, *, git_commit: str) -> None:
-        if not exported_once.is_file():
-            export_onnx(checkpoint, exported_once, git_commit=git_commit)
-        shutil.copyfile(exported_once, path)
+    def copy_export(_checkpoint: Checkpoint, path: Path, *, git_commit: str) -> None:  # noqa: ARG001
+        shutil.copyfile(exported.fp32, path)
 
-    monkeypatch.setattr(pipeline, "export_onnx", export_or_copy)
-    monkeypatch.setattr(pipeline, "BATCH_SIZES", (1, 2))
+    monkeypatch.setattr(pipeline, "export_onnx", copy_export)
+    monkeypatch.setattr(pipeline, "BATCH_SIZES", (2,))
 
 
 def arguments(checkpoint: Path, cache: Path, repository: Path, *options: str) -> list[str]:
     return [
         str(checkpoint),
-        *("--repository", str(repository), "--cache", str(cache), "--calibration-clips", "4", "--runs", "1"),
+        *("--repository", str(repository), "--cache", str(cache), "--calibration-clips", "2", "--runs", "1"),
         *options,
     ]
 
@@ -87,7 +77,7 @@ def test_a_checkpoint_becomes_two_models_and_a_report(
     assert "held-out clips: agreement" in output
     report = json.loads((repository / "emotion_int8" / "1" / "export_report.json").read_text())
     assert report["parity"] < 1e-4
-    assert report["calibration_clips"] == 4
+    assert report["calibration_clips"] == 2
     assert report["timings"]["operations"] == pytest.approx(8.76e9, rel=0.05)
     for models in report["timings"]["models"].values():
         assert models["int8"]["peak_share"] > 0

@@ -16,8 +16,9 @@ from export.parity import check_parity, open_session, random_inputs, run
 from tests.export.conftest import Exported
 
 
-def test_fp32_equals_torch_at_every_batch_size_and_with_each_modality_missing(exported: Exported) -> None:
-    assert check_parity(exported.checkpoint.serving_network(), exported.fp32, batch_sizes=(1, 3, 16)) < 1e-4
+def test_fp32_equals_torch_at_other_batch_sizes_and_with_each_modality_missing(exported: Exported) -> None:
+    # One size below that of the trace, and one above.
+    assert check_parity(exported.checkpoint.serving_network(), exported.fp32, batch_sizes=(1, 4)) < 1e-4
 
 
 def test_a_model_that_computes_something_else_is_refused_naming_output_and_limit(
@@ -44,7 +45,7 @@ def test_inputs_and_outputs_are_the_contracts_with_a_free_batch_dimension(export
 
 
 def test_probabilities_and_attention_sum_to_one(exported: Exported) -> None:
-    outputs = run(open_session(exported.fp32), random_inputs(4, (True, True), seed=9))
+    outputs = run(open_session(exported.fp32), random_inputs(2, (True, True), seed=9))
     for spec in contract.OUTPUTS:
         if spec is not contract.LOGITS:
             np.testing.assert_allclose(outputs[spec.name].sum(axis=1), 1, atol=1e-5)
@@ -54,8 +55,9 @@ def test_what_a_missing_modality_holds_changes_nothing(exported: Exported) -> No
     session = open_session(exported.fp32)
     first, other = random_inputs(2, (False, True), seed=1), random_inputs(2, (False, True), seed=2)
     other[contract.LOG_MEL.name] = first[contract.LOG_MEL.name]
+    found, expected = run(session, other), run(session, first)
     for spec in contract.OUTPUTS:
-        np.testing.assert_allclose(run(session, first)[spec.name], run(session, other)[spec.name], atol=1e-6)
+        np.testing.assert_allclose(found[spec.name], expected[spec.name], atol=1e-6)
 
 
 @pytest.mark.parametrize("file", ["fp32", "int8"])

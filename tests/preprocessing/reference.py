@@ -129,9 +129,9 @@ def _window_of(blocks: list[tuple[float, FloatArray]], rate: int, start: float, 
         if follows is not None and abs(position - follows) <= 0.04 * rate:
             position = follows
         follows = position + len(samples)
-        for index, sample in enumerate(samples):
-            if 0 <= position + index < min(len(window), round(length * rate)):
-                window[position + index] = sample
+        end = min(len(window), round(length * rate))
+        heard = samples[max(0, -position) : max(0, end - position)]
+        window[max(0, position) : max(0, position) + len(heard)] = heard
     return window
 
 
