@@ -61,7 +61,8 @@ def test_a_comparison_prints_both_and_the_ratio_of_each_figure_that_both_have() 
     assert "overhead" not in text
 
 
-def test_servers_are_measured_with_one_client_and_saturated() -> None:
+def test_servers_are_measured_with_one_client_and_saturated(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("benchmarks.turns._RAMP_SECONDS", 0.1)
     with suspended_servers([ours(name, predictor="mock") for name in ("first", "second")]) as servers:
         measurements = [server_turns(one.name, one, {SAMPLED: payload(SAMPLED)}, 0.5, 2) for one in servers]
         found = by_turns(measurements[0] | measurements[1], 2)

@@ -46,24 +46,23 @@ class Stack:
         return self.process.wait(PATIENCE)
 
 
+def free_addresses() -> dict[str, str]:
+    """Variables that let a stack listen on free ports."""
+    names = ("EMO_PORT", "EMO_TRITON_GRPC_PORT", "EMO_TRITON_METRICS_PORT", "EMO_TRITON_HTTP_PORT")
+    return dict(zip(names, map(str, free_ports(len(names))), strict=True))
+
+
 @contextmanager
 def stack(*options: str, **variables: str) -> Iterator[Stack]:
-    port, grpc, metrics, http = free_ports(4)
-    ports = {
-        "EMO_PORT": str(port),
-        "EMO_TRITON_GRPC_PORT": str(grpc),
-        "EMO_TRITON_METRICS_PORT": str(metrics),
-        "EMO_TRITON_HTTP_PORT": str(http),
-    }
+    chosen = free_addresses() | variables
     process = subprocess.Popen(
         [sys.executable, "-m", "stack", *options],
-        env=environment(**(ports | variables)),
+        env=environment(**chosen),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
         start_new_session=True,
     )
-    chosen = ports | variables
     running = Stack(process, f"http://127.0.0.1:{chosen['EMO_PORT']}", f"127.0.0.1:{chosen['EMO_TRITON_GRPC_PORT']}")
     reader = threading.Thread(target=lambda: running.lines.extend(process.stdout or ()))
     reader.start()
@@ -78,5 +77,5 @@ def stack(*options: str, **variables: str) -> Iterator[Stack]:
         process.stdout.close()
 
 
-def predict(address: str, clip: bytes) -> httpx.Response:
-    return httpx.post(f"{address}/predict", files={"file": ("clip", clip)}, timeout=PATIENCE)
+def predict(address: str, clip: bytes, **headers: str) -> httpx.Response:
+    return httpx.post(f"{address}/predict", files={"file": ("clip", clip)}, headers=headers, timeout=PATIENCE)

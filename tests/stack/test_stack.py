@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
+import signal
 import socket
-from pathlib import Path
+import sys
+from collections.abc import Callable, Iterator
 
 import httpx
 import psutil
 import pytest
 
 from gateway.environment import variable_of
+from stack.__main__ import main
 from tests.gateway.running import PATIENCE, wait_until
-from tests.stack.running import START, Stack, predict, stack
+from tests.stack.running import START, Stack, free_addresses, predict, stack
 from tests.support.clips import synthetic_clip
 from tests.support.data import data_path
 from tests.support.triton import free_ports, skip_without_triton
+
+KEY = "a key"
 
 
 @pytest.mark.parametrize("emotion", ["disgust", "neutral"])
@@ -70,25 +77,61 @@ def test_ctrl_c_during_start_ends_everything_quietly() -> None:
     assert "Traceback" not in started.output
 
 
-def test_where_triton_cannot_run_the_gateway_computes_itself_and_says_so(tmp_path: Path) -> None:
-    with stack(EMO_TRITON_ENVIRONMENT=str(tmp_path / "no environment")) as started:
-        started.wait_for("Ready (emotion_int8)")
-        assert "The gateway runs the model in its own process instead." in started.output
-        assert predict(started.address, synthetic_clip()).status_code == 200
+@pytest.fixture(scope="module")
+def without_triton(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Stack, str]]:
+    """A stack where Triton cannot run, whose option overrides its variable and that needs a key; and its address."""
+    [port] = free_ports(1)
+    nowhere = str(tmp_path_factory.mktemp("environments") / "no environment")
+    key = hashlib.sha256(KEY.encode()).hexdigest()
+    with stack("--port", str(port), EMO_TRITON_ENVIRONMENT=nowhere, EMO_API_KEYS=f"me:{key}") as started:
+        started.wait_for("Ready (")
+        yield started, f"http://127.0.0.1:{port}"
         assert started.interrupt() == 0
 
 
+def test_where_triton_cannot_run_the_gateway_computes_itself_and_says_so(without_triton: tuple[Stack, str]) -> None:
+    started, address = without_triton
+    assert "Ready (emotion_int8)" in started.output
+    assert "The gateway runs the model in its own process instead." in started.output
+    assert predict(address, synthetic_clip(), authorization=f"Bearer {KEY}").status_code == 200
+
+
+def test_options_override_variables_and_a_server_with_keys_becomes_ready(without_triton: tuple[Stack, str]) -> None:
+    started, address = without_triton
+    assert f"Ready (emotion_int8). Open {address} " in started.output
+    assert predict(address, synthetic_clip()).status_code == 401
+
+
+@pytest.fixture
+def ended(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., object]]:
+    """Runs the command in this process if it ends before it serves; returns its exit status or its last words."""
+    handler = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr("stack.__main__.configure_logging", lambda _: None)
+    for name in filter(lambda name: name.startswith("EMO_"), list(os.environ)):
+        monkeypatch.delenv(name)
+    for name, value in free_addresses().items():
+        monkeypatch.setenv(name, value)
+
+    def run(*options: str) -> object:
+        monkeypatch.setattr(sys, "argv", ["stack", *options])
+        with pytest.raises(SystemExit) as exited:
+            main()
+        return exited.value.code
+
+    yield run
+    signal.signal(signal.SIGTERM, handler)
+
+
 @pytest.mark.parametrize("option", ["--port", "--triton-grpc-port"])
-def test_the_message_of_a_port_in_use_names_an_option_that_chooses_another(option: str) -> None:
+def test_the_message_of_a_port_in_use_names_an_option_that_chooses_another(
+    ended: Callable[..., object], option: str
+) -> None:
     if option != "--port":
         skip_without_triton()
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
-        with stack(option, port) as refused:
-            assert refused.process.wait(START) == 1
-    message = refused.output.splitlines()[-1]
+        message = str(ended(option, port))
     assert message.startswith(f"Port {port} on 127.0.0.1 is already in use; choose another one with {option}")
-    assert "Traceback" not in refused.output
 
 
 def test_a_misspelt_variable_and_an_invalid_value_are_named() -> None:
@@ -99,20 +142,14 @@ def test_a_misspelt_variable_and_an_invalid_value_are_named() -> None:
     assert invalid.startswith("Invalid value 'ninety' for --port (EMO_PORT): ")
 
 
-def test_help_explains_the_options_of_gateway_and_triton() -> None:
-    with stack("--help") as explained:
-        assert explained.process.wait(START) == 0
-    assert explained.output.startswith("usage: python -m stack ")
+def test_help_explains_the_options_of_gateway_and_triton(
+    ended: Callable[..., object], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert ended("--help") == 0
+    explained = capsys.readouterr().out
+    assert explained.startswith("usage: python -m stack ")
     for option in ("--port", "--triton-grpc-port", "--triton-metrics-port", "--triton-environment"):
-        assert f"\n  {option} " in explained.output
-
-
-def test_options_override_variables_and_a_server_with_keys_becomes_ready() -> None:
-    [port] = free_ports(1)
-    with stack("--mock", "--port", str(port), EMO_API_KEYS="me:" + "0" * 64) as started:
-        started.wait_for(f"Ready (mock). Open http://127.0.0.1:{port} ")
-        assert predict(f"http://127.0.0.1:{port}", synthetic_clip()).status_code == 401
-        assert started.interrupt() == 0
+        assert f"\n  {option} " in explained
 
 
 def test_logs_are_json_without_file_names(running: Stack) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,11 @@ def ask_triton(
 
 def ask_onnxruntime(model_file: Path, tensors: Tensors) -> dict[str, npt.NDArray[Any]]:
     """The same inference in this process."""
-    session = onnxruntime.InferenceSession(model_file, providers=["CPUExecutionProvider"])
+    session = _session(model_file)
     names = [output.name for output in session.get_outputs()]
     return dict(zip(names, session.run(names, dict(tensors)), strict=True))
+
+
+@lru_cache(maxsize=1)
+def _session(model_file: Path) -> onnxruntime.InferenceSession:
+    return onnxruntime.InferenceSession(model_file, providers=["CPUExecutionProvider"])

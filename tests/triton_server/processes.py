@@ -13,7 +13,6 @@ from pathlib import Path
 import psutil
 
 from tests.support.triton import launcher_options
-from triton_server.options import LauncherOptions
 
 ROOT = Path(__file__).parents[2]
 STUB = "triton_python_backend_stub"
@@ -59,6 +58,18 @@ def wait_for(condition: Callable[[], object], what: str, seconds: float = 30) ->
         time.sleep(0.02)
 
 
+def options_on_free_ports(repository: Path) -> list[str]:
+    """Options of the command that serve a model repository on free ports."""
+    options = launcher_options(repository)
+    return [
+        *("--model-repository", str(options.model_repository)),
+        *("--environment", str(options.environment)),
+        *("--grpc-port", str(options.grpc_port)),
+        *("--http-port", str(options.http_port)),
+        *("--metrics-port", str(options.metrics_port)),
+    ]
+
+
 @contextmanager
 def command(repository: Path, *arguments: str, temporary: Path) -> Iterator[subprocess.Popen[str]]:
     """Run `python -m triton_server` on free ports; whatever is left of it at the end is killed.
@@ -72,7 +83,7 @@ def command(repository: Path, *arguments: str, temporary: Path) -> Iterator[subp
         The process; its output has both streams.
     """
     process = subprocess.Popen(
-        [sys.executable, "-m", "triton_server", *_arguments(launcher_options(repository)), *arguments],
+        [sys.executable, "-m", "triton_server", *options_on_free_ports(repository), *arguments],
         cwd=ROOT,
         env=os.environ | {"TMPDIR": str(temporary)},
         stdout=subprocess.PIPE,
@@ -106,16 +117,6 @@ def wait_for_line(process: subprocess.Popen[str], text: str) -> None:
         if text in line:
             return
     raise AssertionError(f"ended without '{text}': {''.join(lines)}")
-
-
-def _arguments(options: LauncherOptions) -> list[str]:
-    return [
-        *("--model-repository", str(options.model_repository)),
-        *("--environment", str(options.environment)),
-        *("--grpc-port", str(options.grpc_port)),
-        *("--http-port", str(options.http_port)),
-        *("--metrics-port", str(options.metrics_port)),
-    ]
 
 
 def _executable(process: psutil.Process) -> str:

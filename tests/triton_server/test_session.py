@@ -137,7 +137,10 @@ def test_an_accelerator_that_is_not_there_is_named(config: dict[str, Any], kind:
     ("config", "message"),
     [
         (parameters(execution_mode="2"), "parameter 'execution_mode' must be one of 0, 1; it is '2'"),
-        (parameters(intra_op_thread_count="two"), "parameter 'intra_op_thread_count' must be a whole number"),
+        (
+            parameters(intra_op_thread_count="two"),
+            "parameter 'intra_op_thread_count' must be a whole number; it is 'two'",
+        ),
         ({"optimization": {"graph": {"level": 5}}}, "optimization.graph.level must be one of -1, 0, 1, 2; it is '5'"),
     ],
 )
@@ -174,6 +177,11 @@ def test_open_sizes_fit_any_size(configured: dict[str, Any], graph: SimpleNamesp
         (entry("x", 3), node("x", "batch", 3, 1), "but [-1, 3, 1] in the ONNX graph"),
         (entry("x", 3), node("x", 8, 3), "input 'x' has a fixed batch size of 8 in the ONNX graph"),
         (entry("x", 3, dtype="TYPE_STRING"), node("x", "batch", 3), "input 'x' is TYPE_STRING in config.pbtxt"),
+        (
+            entry("x", 3, dtype="TYPE_UINT8"),
+            node("x", "batch", 3, dtype="tensor(bool)"),
+            "input 'x' is TYPE_UINT8 in config.pbtxt but tensor(bool) in the ONNX graph",
+        ),
         (entry("y", 3), node("x", "batch", 3), "input 'y' of config.pbtxt is not in the ONNX graph, which has x"),
     ],
 )
