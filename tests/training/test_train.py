@@ -14,11 +14,12 @@ import torch
 
 from avemotion.preprocessing.contract import FRAME_COUNT, LABELS, LOG_MEL, PRESENT
 from avemotion.preprocessing.log_mel import log_mel
-from tests.support.caches import tone
+from tests.support.caches import synthetic_cache, tone
 from training import order
 from training import train as training
 from training.checkpoint import load_checkpoint, save_branch
 from training.data.samples import LABEL
+from training.data.splits import FOLDS
 from training.features import AUDIO_FEATURES, FRAME_FEATURES
 from training.module import EmotionModule, Optimization, rate_factor
 from training.network import EmotionNetwork, NetworkConfig
@@ -63,13 +64,18 @@ def test_every_fusion_and_head_learns_one_batch_by_heart(
     monkeypatch.setattr(module, "log", lambda *_args, **_kwargs: None)
     batch = batch_of_every_label()
     optimizer = torch.optim.AdamW(network.parameters(), lr=3e-3)
-    for _ in range(80):
-        optimizer.zero_grad()
-        module.training_step(batch).backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
-    network.eval()
-    output = network.fuse(batch[FRAME_FEATURES], batch[AUDIO_FEATURES], batch[LOG_MEL.name], batch[PRESENT.name])
-    assert torch.equal(output.logits.argmax(dim=1), batch[LABEL])
+
+    def learns_in(steps: int) -> bool:
+        network.train()
+        for _ in range(steps):
+            optimizer.zero_grad()
+            module.training_step(batch).backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+        network.eval()
+        output = network.fuse(batch[FRAME_FEATURES], batch[AUDIO_FEATURES], batch[LOG_MEL.name], batch[PRESENT.name])
+        return torch.equal(output.logits.argmax(dim=1), batch[LABEL])
+
+    assert any(learns_in(steps=10) for _ in range(8))
 
 
 def test_the_learning_rate_rises_then_falls_to_zero_along_half_a_cosine() -> None:
@@ -123,12 +129,20 @@ def last_weights(output: Path) -> dict[str, torch.Tensor]:
     return dict(state["state_dict"])
 
 
+@pytest.fixture
+def coarse_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Data of which the video branch sees every third pixel of a row and a column, for a ninth of the time."""
+    encode = EmotionNetwork.encode_video
+    monkeypatch.setattr(EmotionNetwork, "encode_video", lambda network, frames: encode(network, frames[:, :, ::3, ::3]))
+    return synthetic_cache(tmp_path / "coarse", actors=range(1, FOLDS + 1)).folder
+
+
 def test_a_resumed_run_ends_with_the_weights_of_an_uninterrupted_one(
-    small_paired_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    coarse_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     options = ["--fusion", "gated", "--freeze_branches", "--views", "1", "--epochs", "2"]
     whole, halved = tmp_path / "whole.pt", tmp_path / "halved.pt"
-    assert training.main([*command(small_paired_folder, whole, *options)]) == 0
+    assert training.main(command(coarse_folder, whole, *options)) == 0
 
     start_epoch = EmotionModule.on_train_epoch_start
 
@@ -140,10 +154,10 @@ def test_a_resumed_run_ends_with_the_weights_of_an_uninterrupted_one(
     with monkeypatch.context() as patch:
         patch.setattr(EmotionModule, "on_train_epoch_start", interrupt)
         with pytest.raises(RuntimeError, match="the power is cut"):
-            training.main(command(small_paired_folder, halved, *options))
+            training.main(command(coarse_folder, halved, *options))
     assert not halved.exists()
     interrupted = last_weights(halved)
-    assert training.main(command(small_paired_folder, halved, *options, "--resume")) == 0
+    assert training.main(command(coarse_folder, halved, *options, "--resume")) == 0
 
     expected, found = last_weights(whole), last_weights(halved)
     for name, weight in expected.items():
@@ -154,11 +168,11 @@ def test_a_resumed_run_ends_with_the_weights_of_an_uninterrupted_one(
 
 
 def test_with_no_patience_validation_chooses_nothing_and_the_last_epoch_stays(
-    small_paired_folder: Path, tmp_path: Path
+    coarse_folder: Path, tmp_path: Path
 ) -> None:
     options = shlex.split("--freeze_branches --fusion late --views 1 --epochs 2 --early_stopping_patience 0")
     output = tmp_path / "best.pt"
-    assert training.main(command(small_paired_folder, output, *options, "--precision", "bf16-mixed")) == 0
+    assert training.main(command(coarse_folder, output, *options, "--precision", "bf16-mixed")) == 0
     expected = last_weights(output)
     for name, weight in load_checkpoint(output).weights.items():
         assert torch.equal(weight, expected[f"network.{name}"]), name

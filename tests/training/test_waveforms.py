@@ -28,7 +28,7 @@ def pitch(waveform: np.ndarray) -> float:
 def test_pitch_moves_up_and_down_within_the_limit_and_speed_leaves_it() -> None:
     tone = (0.3 * np.sin(2 * np.pi * 440 * SECONDS)).astype(np.float32)
     changes = WaveformChanges(semitones=2, stretch=0.1, noise=(60, 60))
-    moved = [12 * np.log2(pitch(change_waveform(tone, np.random.default_rng(i), changes)) / 440) for i in range(12)]
+    moved = [12 * np.log2(pitch(change_waveform(tone, np.random.default_rng(i), changes)) / 440) for i in range(8)]
     assert -2.1 < min(moved) < -0.5
     assert 0.5 < max(moved) < 2.1
     still = WaveformChanges(semitones=0, stretch=0.1, noise=(60, 60))
@@ -70,18 +70,18 @@ def test_silence_stays_silence() -> None:
 def test_copies_are_training_samples_alone_and_come_again(tmp_path: Path) -> None:
     cache = synthetic_cache(tmp_path, actors=range(1, 7))
     known = {log_mel(cache.waveform(clip)).tobytes() for clip in range(len(cache.records))}
-    assert main(["copies", str(tmp_path), "--count", "2", "--workers", "1"]) == 0
+    assert main(["copies", str(tmp_path), "--count", "1", "--workers", "1"]) == 0
     cache = open_cache(tmp_path)
     assert cache.copies is not None
-    assert cache.copies.shape == (2, len(cache.waveforms), WINDOW_SAMPLES)
-    assert all(cache.copies[copy, row].any() for copy in range(2) for row in cache.rows)
+    assert cache.copies.shape == (1, len(cache.waveforms), WINDOW_SAMPLES)
+    assert all(cache.copies[0, row].any() for row in cache.rows)
     index = np.arange(len(cache.records))
     plain, changed, again = (
-        [ClipSamples(cache, index, copies=copies).arrays(i)[LOG_MEL.name].tobytes() for i in range(30)]
+        [ClipSamples(cache, index, copies=copies).arrays(i)[LOG_MEL.name].tobytes() for i in range(20)]
         for copies in (False, True, True)
     )
     assert set(plain) <= known
-    assert 0.4 < np.mean([each not in known for each in changed]) < 0.95
+    assert 0.2 < np.mean([each not in known for each in changed]) < 0.8
     assert changed == again
     for batch in calibration_batches(tmp_path, 20, seed=0):
         assert {each.tobytes() for each in batch[LOG_MEL.name]} <= known
@@ -90,8 +90,9 @@ def test_copies_are_training_samples_alone_and_come_again(tmp_path: Path) -> Non
 def test_copies_of_clips_that_changed_or_are_not_wanted_any_more_are_removed(tmp_path: Path) -> None:
     synthetic_cache(tmp_path, actors=[1])
     for stale in ("other clips", "not wanted"):
-        assert main(["copies", str(tmp_path), "--count", "1", "--workers", "1"]) == 0
-        assert open_cache(tmp_path).copies is not None
+        assert main(["copies", str(tmp_path), "--count", "2", "--workers", "1"]) == 0
+        cache = open_cache(tmp_path)
+        assert len({cache.waveform(0, number).tobytes() for number in range(cache.waveform_count)}) == 3
         if stale == "other clips":
             CacheWriter(tmp_path, keep=range(7), capacity=0)
         else:

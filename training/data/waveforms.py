@@ -17,7 +17,6 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-from librosa.effects import pitch_shift, time_stretch
 from tqdm import tqdm
 
 from avemotion.preprocessing.contract import SAMPLE_RATE, WINDOW_SAMPLES
@@ -54,6 +53,8 @@ def change_waveform(waveform: FloatArray, random: np.random.Generator, changes: 
     Returns:
         The same shape, in [-1, 1]: slower speech is cut at both ends, faster speech is padded with silence.
     """
+    from librosa.effects import pitch_shift, time_stretch  # noqa: PLC0415 (it imports numba, which only this needs)
+
     if not waveform.any():
         return waveform.copy()
     pitch = random.uniform(-changes.semitones, changes.semitones)
