@@ -28,7 +28,7 @@ run: .venv/.serving $(TRITON_ENVIRONMENT)  ## Start Triton and the gateway; Ctrl
 # whose work has a deadline. ARGS choose tests, which then run in one process.
 PYTEST = .venv/bin/python -m pytest
 GATEWAY_TESTS = tests/gateway tests/stack tests/monitoring
-SERVER_TESTS = tests/frontend tests/triton_server tests/loadtest tests/benchmarks
+SERVER_TESTS = tests/frontend tests/triton_server tests/client tests/loadtest tests/benchmarks
 TRAINING_TESTS = tests/training
 TEST_RUNS = gateway-tests server-tests training-tests other-tests
 MARK = not slow
