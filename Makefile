@@ -56,9 +56,9 @@ gateway-tests:
 server-tests:
 	@$(TEST_RUN) $(SERVER_TESTS) || [ $$? = 5 ]
 training-tests:
-	@nice $(TEST_RUN) $(TRAINING_TESTS) || [ $$? = 5 ]
+	@nice -n 4 $(TEST_RUN) $(TRAINING_TESTS) || [ $$? = 5 ]
 other-tests:
-	@nice $(TEST_RUN) $(addprefix --ignore=,$(GATEWAY_TESTS) $(SERVER_TESTS) $(TRAINING_TESTS)) || [ $$? = 5 ]
+	@nice -n 4 $(TEST_RUN) $(addprefix --ignore=,$(GATEWAY_TESTS) $(SERVER_TESTS) $(TRAINING_TESTS)) || [ $$? = 5 ]
 
 test-all:  ## Run everything, the crowds at full size
 	$(MAKE) test
