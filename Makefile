@@ -23,16 +23,16 @@ help:  ## Show this help
 run: .venv/.serving $(TRITON_ENVIRONMENT)  ## Start Triton and the gateway; Ctrl-C stops both
 	@exec .venv/bin/python -m stack
 
-# Lanes of tests: CONTRIBUTING.md says what each holds. Tests run in four processes beside each other, for which two
-# cores suffice, since tests of servers wait more than they compute. Those that compute give way to servers, much of
-# whose work has a deadline. ARGS choose tests, which then run in one process.
+# Lanes of tests: CONTRIBUTING.md says what each holds. Four processes run them side by side; two cores suffice, since
+# tests of servers wait more than they compute. The other two processes have a lower priority, since much of what servers
+# do has a deadline. ARGS selects tests, which then run in one process.
 PYTEST = .venv/bin/python -m pytest
 GATEWAY_TESTS = tests/gateway tests/stack tests/monitoring
 SERVER_TESTS = tests/frontend tests/triton_server tests/client tests/loadtest tests/benchmarks
 TRAINING_TESTS = tests/training
 TEST_RUNS = gateway-tests server-tests training-tests other-tests
 MARK = not slow
-# Exit status 5 means that none of its tests has the mark.
+# Without pytest's cache, which the processes would overwrite for each other.
 TEST_RUN = $(PYTEST) -p no:cacheprovider -m '$(MARK)'
 RUN_SIDE_BY_SIDE = $(MAKE) --no-print-directory --jobs=4 --keep-going --output-sync=target $(TEST_RUNS)
 
@@ -50,6 +50,7 @@ endif
 test-slow: test-environment  ## Run what `make test` leaves out: containers, long trainings, crowds, 10,000 mutated files
 	+@$(RUN_SIDE_BY_SIDE) MARK=slow
 
+# Exit status 5 means that no test of the run has the mark.
 .PHONY: $(TEST_RUNS)
 gateway-tests:
 	@$(TEST_RUN) $(GATEWAY_TESTS) || [ $$? = 5 ]

@@ -22,7 +22,7 @@ def tune_malloc(largest_on_heap: int) -> None:
     """Keep freed memory from now on.
 
     Args:
-        largest_on_heap: Larger blocks are returned to the system as soon as they are freed, in bytes.
+        largest_on_heap: Size in bytes above which a freed block is returned to the system at once.
     """
     if sys.platform != "linux" or not hasattr(library := ctypes.CDLL(None), "gnu_get_libc_version"):
         return

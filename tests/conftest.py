@@ -1,7 +1,7 @@
-"""Lanes of tests, by marks that are set here.
+"""Assigns tests to lanes by marks.
 
 `make test-fast` runs the tests marked `fast`, `make test` all but those marked `slow`, `make test-all` everything. The
-lists below mark whole files; single tests are marked `slow` where they are defined.
+lists below mark whole files; individual tests are marked `slow` where they are defined.
 
 Each process computes on one thread: libraries' threads that wait for each other by spinning would take all the cores
 from the processes beside it.
@@ -43,7 +43,7 @@ _NOT_FAST: Final = (
     "tests/training/",
     "tests/triton_server/",
 )
-"""Starts of the names of tests that need a server, a browser, a training, a container, or much decoding."""
+"""Prefixes of the node ids of tests that need a server, a browser, training, a container, or much decoding."""
 
 _FAST: Final = (
     "tests/frontend/test_modules.py",
@@ -53,7 +53,7 @@ _FAST: Final = (
     "tests/gateway/test_settings.py",
     "tests/triton_server/test_session.py",
 )
-"""Exceptions among them."""
+"""Exceptions to `_NOT_FAST`."""
 
 _SLOW: Final = (
     "tests/benchmarks/test_gpu.py",
@@ -61,7 +61,7 @@ _SLOW: Final = (
     "tests/gateway/test_openapi.py::test_nothing_happens_that_is_not_documented",
     "tests/gateway/test_soak.py",
 )
-"""Starts of the names of tests that only `make test-all` runs, besides those with the mark `slow`."""
+"""Prefixes of the node ids of slow tests, besides those that are marked where they are defined."""
 
 _ROOT: Final = Path(__file__).parents[1]
 

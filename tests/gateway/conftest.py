@@ -23,7 +23,7 @@ def no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def short_drain(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The gateway soon closes on clients that were answered and go on sending."""
+    """The gateway soon closes connections of clients that keep sending after an early answer."""
     monkeypatch.setattr("gateway.http.middleware._DRAIN_SECONDS", 1.0)
 
 
@@ -41,6 +41,6 @@ def model_repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="package")
 def triton_server(model_repository: Path) -> Iterator[TritonServer]:
-    """A real Triton that serves `model_repository` to all tests that leave it ready."""
+    """A real Triton that serves `model_repository`; a test that kills it waits until it is ready again."""
     with serving(model_repository) as server:
         yield server

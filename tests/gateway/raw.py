@@ -35,7 +35,7 @@ def head(length: int, path: str = "/predict", *headers: str) -> bytes:
 
 @contextmanager
 def sent(gateway: httpx.Client, path: str, field: str, data: bytes, **headers: str) -> Iterator[None]:
-    """A whole upload, whose client goes at the end without having read the answer."""
+    """A complete upload; the client disconnects at the end without having read the answer."""
     request = gateway.build_request("POST", path, files={field: ("clip", data)}, headers=headers)
     lines = [f"POST {path} HTTP/1.1", *(f"{name}: {value}" for name, value in request.headers.items())]
     with connection(gateway) as opened:

@@ -160,7 +160,7 @@ def test_clip_that_waits_beyond_the_deadline_is_given_up(clip: bytes) -> None:
 
 @pytest.fixture
 def unlimited_grace(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A worker may finish what nobody waits for, however slow the machine is."""
+    """A worker may finish an abandoned task, however slow the machine is."""
     monkeypatch.setattr("gateway.decode.pool._GRACE", 60.0)
 
 

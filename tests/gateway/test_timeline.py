@@ -166,13 +166,13 @@ def test_lines_are_sent_to_those_who_prefer_them(accept: str, expected: bool) ->
 
 
 class CountingPredictor(MockPredictor):
-    """Counts the batches of one window that it is asked for, and waits or fails where told.
+    """Counts its batches, each of one window, and waits or fails on command.
 
     Attributes:
-        batches: Batches that were asked for; a probe is the first.
-        cancelled: Batches that nobody waited for any longer.
-        waits_at: The batch that is not answered before `answering` is set.
-        fails_at: The batch that fails.
+        batches: Batches that were requested; the readiness probe is the first.
+        cancelled: Batches that were cancelled while they waited.
+        waits_at: Number of the batch that waits until `answering` is set.
+        fails_at: Number of the batch that fails.
     """
 
     def __init__(self) -> None:
@@ -208,7 +208,7 @@ def predictor(monkeypatch: pytest.MonkeyPatch) -> CountingPredictor:
 
 @pytest.fixture
 def counted(predictor: CountingPredictor) -> Iterator[httpx.Client]:
-    """A gateway with that predictor, whose only probe is through."""
+    """A gateway with that predictor, after its only readiness probe."""
     with running_gateway(settings_for_tests(probe_interval=600)) as gateway:
         wait_until(lambda: predictor.batches == 1, "the probe is through")
         yield gateway
