@@ -24,12 +24,13 @@ run: .venv/.serving $(TRITON_ENVIRONMENT)  ## Start Triton and the gateway; Ctrl
 	@exec .venv/bin/python -m stack
 
 # Lanes of tests: CONTRIBUTING.md says what each holds. Four processes run them side by side; two cores suffice, since
-# tests of servers wait more than they compute. The other two processes have a lower priority, since much of what servers
-# do has a deadline. ARGS selects tests, which then run in one process.
+# tests of servers wait more than they compute. Those that only compute, and have no server to keep waiting, give way.
+# ARGS selects tests, which then run in one process.
 PYTEST = .venv/bin/python -m pytest
 GATEWAY_TESTS = tests/gateway tests/stack tests/monitoring
 SERVER_TESTS = tests/frontend tests/triton_server tests/client tests/loadtest tests/benchmarks
-TRAINING_TESTS = tests/training
+# Together, since both import PyTorch and its exporter.
+TRAINING_TESTS = tests/training tests/export
 TEST_RUNS = gateway-tests server-tests training-tests other-tests
 MARK = not slow
 # Without pytest's cache, which the processes would overwrite for each other.
@@ -57,7 +58,7 @@ gateway-tests:
 server-tests:
 	@$(TEST_RUN) $(SERVER_TESTS) || [ $$? = 5 ]
 training-tests:
-	@nice -n 4 $(TEST_RUN) $(TRAINING_TESTS) || [ $$? = 5 ]
+	@$(TEST_RUN) $(TRAINING_TESTS) || [ $$? = 5 ]
 other-tests:
 	@nice -n 4 $(TEST_RUN) $(addprefix --ignore=,$(GATEWAY_TESTS) $(SERVER_TESTS) $(TRAINING_TESTS)) || [ $$? = 5 ]
 

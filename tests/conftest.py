@@ -60,6 +60,8 @@ _SLOW: Final = (
     "tests/containers/",
     "tests/gateway/test_openapi.py::test_nothing_happens_that_is_not_documented",
     "tests/gateway/test_soak.py",
+    "tests/training/test_exported.py",
+    "tests/training/test_waveforms.py",
 )
 """Prefixes of the node ids of slow tests, besides those that are marked where they are defined."""
 

@@ -61,6 +61,7 @@ def test_a_comparison_prints_both_and_the_ratio_of_each_figure_that_both_have() 
     assert "overhead" not in text
 
 
+@pytest.mark.slow
 def test_servers_are_measured_with_one_client_and_saturated(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("benchmarks.turns._RAMP_SECONDS", 0.1)
     with suspended_servers([ours(name, predictor="mock") for name in ("first", "second")]) as servers:
@@ -72,6 +73,7 @@ def test_servers_are_measured_with_one_client_and_saturated(monkeypatch: pytest.
         assert all(row["server_cpu_ms"] > 0 for row in rows)
 
 
+@pytest.mark.slow
 def test_the_upper_bound_counts_the_clips_of_all_cores(tmp_path: Path) -> None:
     write_standin(tmp_path / "model.onnx")
     with UpperBound(tmp_path / "model.onnx", synthetic_clip(frame_times=range(0, 500, 100)), 0.0) as bound:

@@ -1,10 +1,9 @@
-"""A small OpenAI-compatible server that answers well, badly, late or without end: a fake to inject faults."""
+"""A small OpenAI-compatible server that answers well, badly, late, without end or never: a fake to inject faults."""
 
 from __future__ import annotations
 
 import json
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -16,7 +15,7 @@ class FakeLlm(ThreadingHTTPServer):
 
     Attributes:
         text: What it answers.
-        delay: Seconds before it answers.
+        silent: It answers nobody until it is closed.
         status: HTTP status.
         raw: The body, where it should not be what the API says.
         requests: Bodies that it got.
@@ -28,7 +27,8 @@ class FakeLlm(ThreadingHTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.text: str | None = "angry is the most probable, but not by far."
-        self.delay = 0.0
+        self.silent = False
+        self.closing = threading.Event()
         self.status = 200
         self.raw: bytes | None = None
         self.requests: list[dict[str, Any]] = []
@@ -52,7 +52,8 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers["Content-Length"]))
         self.server.requests.append(json.loads(body))
         self.server.keys.append(self.headers["Authorization"])
-        time.sleep(self.server.delay)
+        if self.server.silent:
+            self.server.closing.wait()
         message = {"role": "assistant", "content": self.server.text}
         answer = {"object": "chat.completion", "choices": [{"index": 0, "message": message, "finish_reason": "stop"}]}
         raw = self.server.raw
@@ -79,5 +80,6 @@ def fake_llm() -> Iterator[FakeLlm]:
         try:
             yield server
         finally:
+            server.closing.set()
             server.shutdown()
             thread.join()

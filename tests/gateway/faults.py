@@ -35,9 +35,10 @@ def misbehave(task: DecodeTask) -> Decoded:
 
 
 def report_page_faults(task: DecodeTask) -> Decoded:
-    """Run a task, and report as its duration how often the worker had to ask the system for memory so far."""
+    """Run a task, and report as its duration how often it made the worker ask the system for memory."""
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
     decoded = run_task(task)
-    return replace(decoded, duration=float(resource.getrusage(resource.RUSAGE_SELF).ru_minflt))
+    return replace(decoded, duration=float(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before))
 
 
 def report_cores(task: DecodeTask) -> Decoded:

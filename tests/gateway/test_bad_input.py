@@ -18,7 +18,7 @@ LIMIT = 400_000
 
 @pytest.fixture(scope="module")
 def gateway() -> Iterator[httpx.Client]:
-    with running_gateway(settings_for_tests(upload_limit=LIMIT, upload_timeout=1.0)) as client:
+    with running_gateway(settings_for_tests(upload_limit=LIMIT, upload_timeout=3.0)) as client:
         yield client
 
 

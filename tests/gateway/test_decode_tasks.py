@@ -136,17 +136,12 @@ def test_a_crash_in_a_timeline_costs_that_one(clip: bytes) -> None:
     in_pool(work, faults.misbehave)
 
 
-def test_first_clip_of_a_new_worker_is_not_slower_than_its_tenth(clip: bytes) -> None:
-    firsts, tenths = [], []
+def test_first_clip_of_a_new_worker_finds_it_warm(clip: bytes) -> None:
+    async def work(pool: DecodePool) -> float:
+        return min([(await pool.run(whole(clip), deadline=FAR)).duration for _ in range(3)])
 
-    async def work(pool: DecodePool) -> None:
-        for _ in range(3):
-            times = [(await pool.run(whole(clip), deadline=FAR)).seconds for _ in range(10)]
-            firsts.append(times[0])
-            tenths.append(times[9])
-
-    in_pool(work, decode_recycle_after=10)
-    assert min(firsts) < 2.5 * min(tenths)
+    # A worker that was warmed up asks for 100 to 500 pages of memory; one that was only forked asks for 1,600.
+    assert in_pool(work, faults.report_page_faults, decode_workers=1, decode_recycle_after=1) < 800
 
 
 def test_work_for_a_worker_that_was_lost_while_idle_goes_to_its_successor(clip: bytes) -> None:
@@ -185,10 +180,7 @@ def test_a_clip_is_decoded_in_the_memory_of_the_one_before() -> None:
     rounds, frame_pages = 4, 640 * 480 * 3 // 2 // resource.getpagesize()
 
     async def work(pool: DecodePool) -> float:
-        async def decode() -> float:
-            return [(await pool.run(whole(clip), deadline=FAR)).duration for _ in range(rounds)][-1]
-
-        before = await decode()
-        return await decode() - before
+        asked = [(await pool.run(whole(clip), deadline=FAR)).duration for _ in range(2 * rounds)]
+        return sum(asked[rounds:])
 
     assert in_pool(work, faults.report_page_faults, decode_workers=1) < rounds * frame_pages

@@ -147,7 +147,7 @@ def test_worker_is_replaced_after_its_number_of_clips(clip: bytes) -> None:
 
 
 def test_clips_beyond_the_queue_are_refused_with_retry_after(clip: bytes) -> None:
-    settings = settings_for_tests(decode_queue=1, decode_timeout=1.0)
+    settings = settings_for_tests(decode_queue=1, decode_timeout=5.0, request_deadline=60.0)
     with running_gateway(settings, faults.misbehave) as gateway, ThreadPoolExecutor(3) as threads:
         responses = list(threads.map(lambda data: send(gateway, data), [faults.HANG] * 3))
         assert sorted(response.status_code for response in responses) == [422, 422, 429]
@@ -158,7 +158,7 @@ def test_clips_beyond_the_queue_are_refused_with_retry_after(clip: bytes) -> Non
 
 
 def test_clip_that_waits_beyond_the_deadline_is_given_up(clip: bytes) -> None:
-    settings = settings_for_tests(request_deadline=3.0, decode_timeout=60.0)
+    settings = settings_for_tests(request_deadline=5.0, decode_timeout=60.0)
     with running_gateway(settings, faults.misbehave) as gateway, ThreadPoolExecutor(2) as threads:
         responses = list(threads.map(lambda data: send(gateway, data), [faults.HANG, faults.HANG]))
         assert {response.json()["error"]["code"] for response in responses} == {"deadline_exceeded"}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Iterator
 
 import numpy as np
@@ -62,11 +61,9 @@ def test_companion_sees_the_numbers_and_nothing_else(llm: FakeLlm) -> None:
 
 
 def test_slow_companion_is_given_up_by_its_own_timeout_and_by_the_deadline(llm: FakeLlm) -> None:
-    llm.delay = 3.0
-    begin = time.monotonic()
-    assert explain(llm.url, timeout=0.2) is None
-    assert explain(llm.url, seconds=0.2) is None
-    assert time.monotonic() - begin < llm.delay
+    llm.silent = True
+    assert explain(llm.url, timeout=0.2, seconds=3600) is None
+    assert explain(llm.url, timeout=3600, seconds=0.2) is None
 
 
 @pytest.mark.parametrize(
@@ -164,9 +161,7 @@ def test_answer_of_the_gateway_is_the_same_with_and_without_an_explanation(llm: 
 
 
 def test_slow_companion_delays_an_answer_by_its_timeout_at_most(llm: FakeLlm, clip: bytes) -> None:
-    llm.delay = 5.0
+    llm.silent = True
     with running_gateway(settings_for_tests(llm_url=llm.url, llm_timeout=0.2)) as gateway:
-        begin = time.monotonic()
         answer = gateway.post("/predict?explain=true", files={"file": ("clip", clip)}).raise_for_status().json()
         assert answer["explanation"] is None
-        assert time.monotonic() - begin < llm.delay

@@ -62,7 +62,7 @@ def test_deadline_that_is_no_time_is_refused_by_name_and_value(hanging: httpx.Cl
 
 @pytest.fixture(scope="module")
 def small_app() -> FastAPI:
-    return create_app(settings_for_tests(upload_memory=MEMORY, upload_limit=MEMORY, head_timeout=0.5))
+    return create_app(settings_for_tests(upload_memory=MEMORY, upload_limit=MEMORY, head_timeout=2.0))
 
 
 @pytest.fixture(scope="module")

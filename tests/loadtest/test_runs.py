@@ -100,6 +100,7 @@ def test_a_load_test_that_cannot_be_prepared_ends_with_2(run: Run) -> None:
     assert "says why" in said
 
 
+@pytest.mark.slow
 def test_a_full_server_is_counted_apart_and_wrong_answers_and_missed_objectives_end_with_1(
     run: Run, tmp_path: Path
 ) -> None:
@@ -119,6 +120,7 @@ def test_a_full_server_is_counted_apart_and_wrong_answers_and_missed_objectives_
     assert "objectives missed" in said
 
 
+@pytest.mark.slow
 def test_the_open_loop_does_not_wait_for_answers_and_times_from_the_intended_send(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

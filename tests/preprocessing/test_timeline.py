@@ -176,6 +176,7 @@ def test_frames_larger_than_1080p_are_reduced_while_they_wait_and_still_show_the
     assert np.abs(window.frames.astype(int) - clip.frames).mean() < REDUCED_TOLERANCE
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_clip(tmp_path: Path) -> None:
     def peak(seconds: int) -> int:
         path = tmp_path / f"{seconds}.avi"

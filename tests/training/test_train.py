@@ -167,6 +167,7 @@ def test_a_resumed_run_ends_with_the_weights_of_an_uninterrupted_one(
     assert load_checkpoint(halved).metrics == load_checkpoint(whole).metrics
 
 
+@pytest.mark.slow
 def test_with_no_patience_validation_chooses_nothing_and_the_last_epoch_stays(
     coarse_folder: Path, tmp_path: Path
 ) -> None:

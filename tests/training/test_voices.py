@@ -65,6 +65,7 @@ def test_pitch_tempo_and_time_move_by_no_more_than_is_asked(waveforms: torch.Ten
     assert -21 <= moved.min() < -10
 
 
+@pytest.mark.slow
 def test_voices_are_learned(paired_cache: Cache) -> None:
     voices = load_voices(paired_cache, torch.device("cpu")).subset(np.arange(3 * len(LABELS)))
     model = train_network(voices, QUICK, 0, "voices")
