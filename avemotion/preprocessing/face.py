@@ -74,8 +74,12 @@ def crop_frames(frames: Sequence[Frame], crop: CropMode) -> tuple[UInt8Array, Fa
         uint8 [8, 112, 112, 3] RGB, and the face; None if none was found or looked for.
     """
     face = find_face(frames) if crop == "face" else None
-    region = crop_square(face, frames[0].width, frames[0].height) if crop == "face" else None
-    return np.stack(for_each(lambda frame: frame.resized(region), frames)), face
+
+    def cropped(frame: Frame) -> UInt8Array:
+        # Each frame has a size of its own: it can change within a window, as when a phone is turned.
+        return frame.resized(crop_square(face, frame.width, frame.height) if crop == "face" else None)
+
+    return np.stack(for_each(cropped, frames)), face
 
 
 def find_face(frames: Sequence[Frame]) -> FaceBox | None:

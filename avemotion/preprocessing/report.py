@@ -14,7 +14,6 @@ from avemotion.preprocessing.contract import WINDOW_SECONDS
 from avemotion.preprocessing.face import FaceBox
 from avemotion.preprocessing.frame import Frame
 from avemotion.preprocessing.media import Track
-from avemotion.preprocessing.video import frame_rate
 
 QUIETEST: Final = -120.0
 """Level reported for digital silence, in dBFS: JSON has no minus infinity."""
@@ -35,7 +34,8 @@ class VideoTrack:
         width: Width of the upright frame, in pixels.
         height: Height of the upright frame, in pixels.
         frame_rate: Mean frames per second by timestamps; None if unknown, as for a single frame.
-        rotation: Degrees by which frames are turned counter-clockwise to be upright: 0, 90, 180 or 270.
+        rotation: Degrees by which frames are turned counter-clockwise to be upright: 0, 90, 180 or 270; if they are
+            mirrored, too, after that.
     """
 
     codec: str
@@ -105,7 +105,7 @@ def describe_video(track: Track, frame: Frame) -> VideoTrack:
         track: The track.
         frame: One of its frames.
     """
-    return VideoTrack(track.codec, frame.width, frame.height, frame_rate(track), 90 * frame.quarter_turns)
+    return VideoTrack(track.codec, frame.width, frame.height, track.frame_rate, 90 * frame.quarter_turns)
 
 
 def describe_audio(track: Track) -> AudioTrack:

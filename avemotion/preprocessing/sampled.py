@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import struct
 import wave
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 import numpy as np
@@ -42,6 +42,23 @@ _JPEG_START: Final = b"\xff\xd8\xff"
 _JPEG_END: Final = b"\xff\xd9"
 _FRAME_HEADERS: Final = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 """Markers that start a frame header (ITU-T T.81, table B.1)."""
+_SCAN: Final = 0xDA
+"""Marker that starts the compressed data."""
+
+_EXIF_MARKER: Final = 0xE1
+_EXIF_START: Final = b"Exif\0\0"
+_ORIENTATION_TAG: Final = 0x0112
+_ORIENTATIONS: Final = {
+    2: (0, True),
+    3: (2, False),
+    4: (2, True),
+    5: (1, True),
+    6: (3, False),
+    7: (3, True),
+    8: (1, False),
+}
+"""Counter-clockwise quarter turns, and whether to mirror left to right before, by EXIF's orientation (CIPA DC-008)."""
+
 _WITHOUT_LENGTH: Final = frozenset(range(0xD0, 0xD9)) | {0x01, 0xFF}
 
 
@@ -134,24 +151,55 @@ def _decode_jpeg(data: bytes, budget: DecodeBudget) -> Frame:
         raise ValueError("is a JPEG file that is damaged or cut off") from error
     if len(frames) != 1 or frames[0].is_corrupt:
         raise ValueError("is a JPEG file that is damaged or cut off")
-    return Frame.of(frames[0])
+    turns, mirrored = _ORIENTATIONS.get(_jpeg_orientation(data), (0, False))
+    return Frame(frames[0], turns, mirrored)
 
 
 def _jpeg_size(data: bytes) -> tuple[int, int] | None:
     """Width and height by the first frame header; None without one."""
+    for marker, position in _segments(data):
+        if marker in _FRAME_HEADERS and position + 9 <= len(data):
+            height, width = struct.unpack_from(">HH", data, position + 5)
+            return (width, height) if width and height else None
+    return None
+
+
+def _jpeg_orientation(data: bytes) -> int:
+    """EXIF's orientation, 1 to 8 if it is valid; 1 without one."""
+    for marker, position in _segments(data):
+        if marker == _EXIF_MARKER and data[position + 4 : position + 10] == _EXIF_START:
+            (size,) = struct.unpack_from(">H", data, position + 2)
+            return _tiff_orientation(data[position + 10 : position + 2 + size])
+    return 1
+
+
+def _tiff_orientation(tiff: bytes) -> int:
+    order = {b"II": "<", b"MM": ">"}.get(tiff[:2])
+    try:
+        if order is not None:
+            (directory,) = struct.unpack_from(f"{order}I", tiff, 4)
+            (entries,) = struct.unpack_from(f"{order}H", tiff, directory)
+            for index in range(entries):
+                tag, _, _, value = struct.unpack_from(f"{order}HHIH", tiff, directory + 2 + 12 * index)
+                if tag == _ORIENTATION_TAG:
+                    return int(value)
+    except struct.error:
+        pass  # EXIF is cut off: it says nothing.
+    return 1
+
+
+def _segments(data: bytes) -> Iterator[tuple[int, int]]:
+    """Marker and position of each segment before the compressed data (ITU-T T.81, annex B)."""
     position = 2
-    while position + 9 <= len(data):
-        if data[position] != 0xFF:
-            return None
+    while position + 4 <= len(data) and data[position] == 0xFF:
         marker = data[position + 1]
         if marker in _WITHOUT_LENGTH:
             position += 1 if marker == 0xFF else 2
             continue
-        if marker in _FRAME_HEADERS:
-            height, width = struct.unpack_from(">HH", data, position + 5)
-            return (width, height) if width and height else None
+        yield marker, position
+        if marker == _SCAN:
+            return
         position += 2 + int(struct.unpack_from(">H", data, position + 2)[0])
-    return None
 
 
 def _decode_wav(data: bytes) -> Sound:
