@@ -16,6 +16,7 @@ from typing import Any, Final
 import cv2
 import numpy as np
 import numpy.typing as npt
+from av.sidedata.sidedata import SideDataContainer
 from av.video.frame import VideoFrame
 from av.video.reformatter import VideoReformatter
 
@@ -70,7 +71,9 @@ class Frame:
         if stored.colorspace not in _MATRICES:
             stored.colorspace = _UNSPECIFIED
         try:
-            matrix: Any = stored.side_data.get("DISPLAYMATRIX")
+            # Not `stored.side_data`: the frame would keep what refers to it, and such a cycle, with all the frame's memory,
+            # waits for the garbage collector.
+            matrix: Any = SideDataContainer(stored).get("DISPLAYMATRIX")  # type: ignore[call-arg]
         except ValueError:  # PyAV knows no name for some other side data, as that of stereoscopic video.
             return cls(stored, round(stored.rotation / 90) % 4, pixel_ratio=pixel_ratio)
         if matrix is None:

@@ -24,7 +24,7 @@ from gateway.services import Services
 from gateway.settings import Settings
 from tests.support.triton import free_ports
 
-PATIENCE = 30.0
+PATIENCE = 60.0
 """Seconds after which a condition that should come true counts as false."""
 
 
