@@ -11,13 +11,8 @@ from starlette.middleware.cors import CORSMiddleware
 
 from gateway.decode.worker import Runner, run_task
 from gateway.http.context import DEADLINE_HEADER
-from gateway.http.error_responses import install_error_handlers
-from gateway.http.middleware import (
-    REQUEST_ID_HEADER,
-    ApiPrefixMiddleware,
-    RequestMiddleware,
-    UploadMemoryMiddleware,
-)
+from gateway.http.error_responses import REQUEST_ID_HEADER, install_error_handlers
+from gateway.http.middleware import RequestMiddleware, UploadMemoryMiddleware
 from gateway.routes import predictions, service, timeline
 from gateway.routes.page import add_page
 from gateway.services import make_services
@@ -51,6 +46,7 @@ def create_app(settings: Settings, runner: Runner = run_task) -> FastAPI:
         description=_DESCRIPTION,
         version=version("avemotion"),
         lifespan=lifespan,
+        redirect_slashes=False,  # A redirect would lose the page's prefix.
         # Their pages load scripts from other hosts, which the content security policy forbids.
         docs_url=None,
         redoc_url=None,
@@ -72,7 +68,6 @@ def create_app(settings: Settings, runner: Runner = run_task) -> FastAPI:
         allow_headers=[REQUEST_ID_HEADER, DEADLINE_HEADER, "Content-Type", "X-API-Key", "Authorization"],
         expose_headers=[REQUEST_ID_HEADER, "Retry-After", "Server-Timing"],
     )
-    app.add_middleware(ApiPrefixMiddleware)  # Added last, it runs first.
     install_error_handlers(app)
     for router in (predictions.router, timeline.router, service.router):
         app.include_router(router)

@@ -1,0 +1,77 @@
+"""What clients and what stands between may add to a request is read, ignored or refused by name, never misread."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from tests.gateway import raw
+from tests.gateway.running import running_gateway, settings_for_tests, wait_ready
+
+H2C = "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAoAAAAAIAAAAA"
+WEBSOCKET = "Connection: keep-alive, Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: x\r\nSec-WebSocket-Version: 13"
+
+
+@pytest.fixture(scope="module")
+def gateway() -> Iterator[httpx.Client]:
+    with running_gateway(settings_for_tests()) as client:
+        wait_ready(client)
+        yield client
+
+
+@pytest.mark.parametrize("upgrade", [H2C, WEBSOCKET, "Connection: upgrade\r\nUpgrade: TLS/1.0, h2c"])
+def test_an_upgrade_is_ignored(
+    gateway: httpx.Client, upgrade: str, clip: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    body = raw.PART_HEAD + clip + b"\r\n--x--\r\n"
+    chunked = raw.head(0, "/predict", upgrade).replace(b"Content-Length: 0", b"Transfer-Encoding: chunked")
+    requests = [
+        f"GET /health HTTP/1.1\r\nHost: x\r\n{upgrade}\r\n\r\n".encode(),
+        raw.head(len(body), "/predict", upgrade) + body,
+        chunked + b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body),
+    ]
+    with caplog.at_level(logging.WARNING):
+        for request in requests:
+            with raw.connection(gateway) as opened:
+                opened.sendall(request)
+                # Read from the same connection, which the first answer must leave usable.
+                opened.sendall(b"GET /models HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+                answers = raw.everything(opened)
+            assert answers.count(b"HTTP/1.1 200 OK") == 2, answers
+            assert (b'"probs"' in answers) == request.startswith(b"POST")
+    assert caplog.records == []
+
+
+@pytest.mark.parametrize("prefix", ["", "/api"])
+def test_nothing_is_redirected(gateway: httpx.Client, prefix: str) -> None:
+    for path in ("/predict/", "/predict/batch/", "/health/", "/health/ready/", "/models/", "/openapi.json/", "/assets"):
+        for method in ("GET", "POST", "HEAD"):
+            response = gateway.request(method, prefix + path)
+            assert response.status_code == 404, (method, path)
+            assert "Location" not in response.headers
+    assert gateway.get("/api").status_code == 404
+
+
+@pytest.mark.parametrize("prefix", ["", "/api"])
+def test_what_answers_get_answers_head_without_a_body(gateway: httpx.Client, prefix: str) -> None:
+    for path in ("/health", "/health/ready", "/models", "/contract", "/metrics", "/openapi.json", "/"):
+        # Metrics and the age of the last inference change between two requests.
+        known = len(gateway.get(prefix + path).content) if path in {"/health", "/models", "/contract", "/"} else None
+        request = f"HEAD {prefix + path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+        with raw.connection(gateway) as opened:
+            opened.sendall(request.encode())
+            head, end, body = raw.everything(opened).partition(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 200 OK"), path
+        assert (end, body) == (b"\r\n\r\n", b""), path
+        assert known is None or b"\r\ncontent-length: %d\r\n" % known in head.lower(), path
+    assert 'method="HEAD",route="/health"' in gateway.get("/metrics").text
+
+
+def test_head_is_refused_where_get_is_and_allowed_where_get_is(gateway: httpx.Client) -> None:
+    response = gateway.head("/predict")
+    assert (response.status_code, response.headers["Allow"], response.content) == (405, "POST", b"")
+    assert gateway.head("/nothing").status_code == 404
+    assert gateway.post("/health").headers["Allow"] == "GET, HEAD"
