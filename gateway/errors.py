@@ -44,6 +44,12 @@ class UnsupportedContentTypeError(EmotionError):
     code = "unsupported_content_type"
 
 
+class UnsupportedContentEncodingError(EmotionError):
+    """The body is compressed."""
+
+    code = "unsupported_content_encoding"
+
+
 class BadFormError(EmotionError):
     """The form cannot be parsed."""
 
@@ -168,6 +174,7 @@ POLICIES: Final[dict[str, ErrorPolicy]] = {
     "upload_too_large": ErrorPolicy(413, "A file, or all of them together, is larger than the limit."),
     "too_many_files": ErrorPolicy(413, "The form has more files than the limit."),
     "unsupported_content_type": ErrorPolicy(415, "The body is not `multipart/form-data`."),
+    "unsupported_content_encoding": ErrorPolicy(415, "The body is compressed, as `Content-Encoding` says."),
     "invalid_request": ErrorPolicy(422, "A parameter is missing or has a wrong value."),
     "missing_file": ErrorPolicy(422, "The form has no file in the expected field."),
     "empty_media": ErrorPolicy(422, "The file has no bytes."),

@@ -15,7 +15,7 @@ from opentelemetry.trace import get_current_span
 from starlette.exceptions import HTTPException
 
 from avemotion.preprocessing.errors import EmotionError
-from gateway.errors import POLICIES, ErrorPolicy, policy_of
+from gateway.errors import POLICIES, ErrorPolicy, UnsupportedContentEncodingError, policy_of
 from gateway.telemetry import request_id_of_task
 
 logger = logging.getLogger(__name__)
@@ -89,6 +89,8 @@ def error_response(
         all_headers["Retry-After"] = str(policy.retry_after)
     if policy.status == HTTPStatus.UNAUTHORIZED:
         all_headers["WWW-Authenticate"] = "Bearer"
+    if code == UnsupportedContentEncodingError.code:
+        all_headers["Accept-Encoding"] = "identity"
     if policy.closes:
         all_headers["Connection"] = "close"
     body = {"error": {"code": code, "message": message, "request_id": request_id}}

@@ -10,7 +10,9 @@ import pytest
 
 from tests.gateway import raw
 from tests.gateway.running import running_gateway, settings_for_tests, wait_ready
+from tests.gateway.test_bad_input import assert_refused
 
+PATHS = ["/predict", "/predict/batch", "/predict/sampled", "/predict/timeline"]
 H2C = "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAoAAAAAIAAAAA"
 WEBSOCKET = "Connection: keep-alive, Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: x\r\nSec-WebSocket-Version: 13"
 
@@ -43,6 +45,20 @@ def test_an_upgrade_is_ignored(
             assert answers.count(b"HTTP/1.1 200 OK") == 2, answers
             assert (b'"probs"' in answers) == request.startswith(b"POST")
     assert caplog.records == []
+
+
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("encoding", ["gzip", "BR", "deflate", "zstd", "identity, gzip", "x-private"])
+def test_a_compressed_body_is_refused_by_its_encoding(gateway: httpx.Client, path: str, encoding: str) -> None:
+    response = gateway.post(path, files={"file": b"x"}, headers={"Content-Encoding": encoding})
+    assert_refused(response, 415, "unsupported_content_encoding", f"'{encoding}'", "without Content-Encoding")
+    assert response.headers["Accept-Encoding"] == "identity"
+
+
+@pytest.mark.parametrize("encoding", ["identity", "Identity, identity", ""])
+def test_a_body_that_is_said_to_be_as_it_is_is_read(gateway: httpx.Client, encoding: str, clip: bytes) -> None:
+    response = gateway.post("/predict", files={"file": clip}, headers={"Content-Encoding": encoding})
+    assert response.status_code == 200
 
 
 @pytest.mark.parametrize("prefix", ["", "/api"])
