@@ -6,14 +6,15 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
 from gateway.decode.worker import Runner, run_task
-from gateway.http.context import DEADLINE_HEADER
+from gateway.http.context import DEADLINE_HEADER, check_query
 from gateway.http.error_responses import REQUEST_ID_HEADER, install_error_handlers
 from gateway.http.middleware import RequestMiddleware, UploadMemoryMiddleware
 from gateway.routes import predictions, service, timeline
+from gateway.routes.documentation import error_responses
 from gateway.routes.page import add_page
 from gateway.services import make_services
 from gateway.settings import Settings
@@ -46,6 +47,8 @@ def create_app(settings: Settings, runner: Runner = run_task) -> FastAPI:
         description=_DESCRIPTION,
         version=version("avemotion"),
         lifespan=lifespan,
+        dependencies=[Depends(check_query)],
+        responses=error_responses(["invalid_request"]),
         redirect_slashes=False,  # A redirect would lose the page's prefix.
         # Their pages load scripts from other hosts, which the content security policy forbids.
         docs_url=None,

@@ -56,6 +56,12 @@ class BadFormError(EmotionError):
     code = "bad_form"
 
 
+class InvalidRequestError(EmotionError):
+    """A parameter is unknown or given twice."""
+
+    code = "invalid_request"
+
+
 class MissingFileError(EmotionError):
     """The form has no file in the expected field."""
 
@@ -175,7 +181,7 @@ POLICIES: Final[dict[str, ErrorPolicy]] = {
     "too_many_files": ErrorPolicy(413, "The form has more files than the limit."),
     "unsupported_content_type": ErrorPolicy(415, "The body is not `multipart/form-data`."),
     "unsupported_content_encoding": ErrorPolicy(415, "The body is compressed, as `Content-Encoding` says."),
-    "invalid_request": ErrorPolicy(422, "A parameter is missing or has a wrong value."),
+    "invalid_request": ErrorPolicy(422, "A parameter is unknown, missing, repeated, or has a wrong value."),
     "missing_file": ErrorPolicy(422, "The form has no file in the expected field."),
     "empty_media": ErrorPolicy(422, "The file has no bytes."),
     "unsupported_media": ErrorPolicy(422, "The content is not a media file of a known format."),

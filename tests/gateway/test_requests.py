@@ -91,3 +91,68 @@ def test_head_is_refused_where_get_is_and_allowed_where_get_is(gateway: httpx.Cl
     assert (response.status_code, response.headers["Allow"], response.content) == (405, "POST", b"")
     assert gateway.head("/nothing").status_code == 404
     assert gateway.post("/health").headers["Allow"] == "GET, HEAD"
+
+
+@pytest.mark.parametrize(
+    ("request_line", "words"),
+    [
+        ("POST /predict?modle=x", ["'modle'", "did you mean 'model'?", "explain, model, version"]),
+        ("POST /predict?model=mock&MODEL=x", ["'MODEL'", "did you mean 'model'?"]),
+        ("POST /predict?step=0.5", ["'step'", "/predict accepts explain, model, version"]),
+        ("POST /api/predict?q", ["'q'", "/predict accepts"]),
+        ("POST /predict?=x", ["''"]),
+        ("POST /predict/batch?explain=true", ["'explain'", "/predict/batch accepts model, version"]),
+        ("POST /predict/sampled?verson=1", ["'verson'", "did you mean 'version'?"]),
+        ("POST /predict/timeline?stpe=1", ["'stpe'", "did you mean 'step'?"]),
+        ("GET /models?model=x", ["'model'", "/models accepts none"]),
+        ("GET /contract?x=1", ["'x'", "accepts none"]),
+        ("GET /health?x=1", ["'x'", "accepts none"]),
+        ("GET /health/ready?x=1", ["'x'", "accepts none"]),
+        ("GET /metrics?name=x", ["'name'", "accepts none"]),
+        ("POST /predict?model=mock&model=mock", ["'model'", "2 times", "one value"]),
+        ("POST /predict?explain=1&version=1&explain=0&explain=1", ["'explain'", "3 times", "one value"]),
+        ("POST /predict?" + "x" * 1000, [f"'{'x' * 40}'"]),
+    ],
+)
+def test_an_unknown_or_repeated_parameter_is_refused_by_name(
+    gateway: httpx.Client, request_line: str, words: list[str]
+) -> None:
+    method, path = request_line.split()
+    assert_refused(gateway.request(method, path), 422, "invalid_request", *words)
+
+
+def test_known_parameters_are_read(gateway: httpx.Client, clip: bytes) -> None:
+    for path in ("/predict?model=mock&version=1&explain=false", "/predict/timeline?step=1&model=mock", "/predict?"):
+        assert gateway.post(path, files={"file": clip}).status_code == 200, path
+
+
+@pytest.mark.parametrize(
+    ("seconds", "limit"),
+    [
+        ("1e-300", "0.001"),
+        ("0.000999", "0.001"),
+        ("0", "0.001"),
+        ("-0.0", "0.001"),
+        ("-5", "0.001"),
+        ("-inf", "0.001"),
+        ("1e300", "86400"),
+        ("1e400", "86400"),
+        ("86400.5", "86400"),
+        ("inf", "86400"),
+        ("nan", "86400"),
+        ("5 s", "a valid number"),
+        ("5s", "a valid number"),
+        ("5,0", "a valid number"),
+        ("0x5", "a valid number"),
+        ("", "a valid number"),
+    ],
+)
+def test_a_deadline_out_of_range_is_refused_with_the_limit(gateway: httpx.Client, seconds: str, limit: str) -> None:
+    response = gateway.post("/predict", files={"file": b"x"}, headers={"X-Deadline-Seconds": seconds})
+    assert_refused(response, 422, "invalid_request", "X-Deadline-Seconds", f"'{seconds}'", limit)
+
+
+@pytest.mark.parametrize("seconds", ["60", "6e1", "+60", "86400"])
+def test_a_deadline_in_range_is_read(gateway: httpx.Client, seconds: str, clip: bytes) -> None:
+    response = gateway.post("/predict", files={"file": clip}, headers={"X-Deadline-Seconds": seconds})
+    assert response.status_code == 200
