@@ -6,19 +6,15 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
 from gateway.decode.worker import Runner, run_task
-from gateway.http.context import DEADLINE_HEADER
-from gateway.http.error_responses import install_error_handlers
-from gateway.http.middleware import (
-    REQUEST_ID_HEADER,
-    ApiPrefixMiddleware,
-    RequestMiddleware,
-    UploadMemoryMiddleware,
-)
+from gateway.http.context import DEADLINE_HEADER, check_query
+from gateway.http.error_responses import REQUEST_ID_HEADER, install_error_handlers
+from gateway.http.middleware import RequestMiddleware, UploadMemoryMiddleware
 from gateway.routes import predictions, service, timeline
+from gateway.routes.documentation import error_responses
 from gateway.routes.page import add_page
 from gateway.services import make_services
 from gateway.settings import Settings
@@ -51,6 +47,9 @@ def create_app(settings: Settings, runner: Runner = run_task) -> FastAPI:
         description=_DESCRIPTION,
         version=version("avemotion"),
         lifespan=lifespan,
+        dependencies=[Depends(check_query)],
+        responses=error_responses(["invalid_request"]),
+        redirect_slashes=False,  # A redirect would lose the page's prefix.
         # Their pages load scripts from other hosts, which the content security policy forbids.
         docs_url=None,
         redoc_url=None,
@@ -72,7 +71,6 @@ def create_app(settings: Settings, runner: Runner = run_task) -> FastAPI:
         allow_headers=[REQUEST_ID_HEADER, DEADLINE_HEADER, "Content-Type", "X-API-Key", "Authorization"],
         expose_headers=[REQUEST_ID_HEADER, "Retry-After", "Server-Timing"],
     )
-    app.add_middleware(ApiPrefixMiddleware)  # Added last, it runs first.
     install_error_handlers(app)
     for router in (predictions.router, timeline.router, service.router):
         app.include_router(router)

@@ -44,10 +44,22 @@ class UnsupportedContentTypeError(EmotionError):
     code = "unsupported_content_type"
 
 
+class UnsupportedContentEncodingError(EmotionError):
+    """The body is compressed."""
+
+    code = "unsupported_content_encoding"
+
+
 class BadFormError(EmotionError):
     """The form cannot be parsed."""
 
     code = "bad_form"
+
+
+class InvalidRequestError(EmotionError):
+    """A parameter is unknown or given twice."""
+
+    code = "invalid_request"
 
 
 class MissingFileError(EmotionError):
@@ -168,7 +180,8 @@ POLICIES: Final[dict[str, ErrorPolicy]] = {
     "upload_too_large": ErrorPolicy(413, "A file, or all of them together, is larger than the limit."),
     "too_many_files": ErrorPolicy(413, "The form has more files than the limit."),
     "unsupported_content_type": ErrorPolicy(415, "The body is not `multipart/form-data`."),
-    "invalid_request": ErrorPolicy(422, "A parameter is missing or has a wrong value."),
+    "unsupported_content_encoding": ErrorPolicy(415, "The body is compressed, as `Content-Encoding` says."),
+    "invalid_request": ErrorPolicy(422, "A parameter is unknown, missing, repeated, or has a wrong value."),
     "missing_file": ErrorPolicy(422, "The form has no file in the expected field."),
     "empty_media": ErrorPolicy(422, "The file has no bytes."),
     "unsupported_media": ErrorPolicy(422, "The content is not a media file of a known format."),

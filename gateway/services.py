@@ -144,8 +144,7 @@ def make_predictor(settings: Settings, tracer: Tracer = NO_TRACER) -> Predictor:
 
 
 async def _services(request: Request) -> Services:  # async, so that FastAPI needs no thread for it
-    services = request.app.state.services
-    assert isinstance(services, Services)  # noqa: S101 (for the type checker; set when the application is made)
+    services: Services = request.app.state.services
     return services
 
 

@@ -48,8 +48,7 @@ _SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0,
 _EXPORT_TIMEOUT: Final = 2.0
 """Longest time to send spans to the collector, in seconds: one that is away must not delay the gateway's end."""
 
-
-_TALKATIVE: Final = ("uvicorn.access", "httpx", "httpcore", "grpc", "asyncio", "python_multipart", "limits", "libav")
+_TALKATIVE: Final = ("uvicorn.access", "httpx", "httpcore", "grpc", "asyncio", "limits", "libav")
 
 _STANDARD_FIELDS: Final = frozenset(vars(logging.makeLogRecord({}))) | {
     "message",

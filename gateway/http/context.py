@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Annotated, Final, Generic, TypeVar
 
 from fastapi import Depends, Header, Query, Request
@@ -13,6 +15,7 @@ from starlette.requests import ClientDisconnect
 
 from gateway.auth.authentication import Caller
 from gateway.deadlines import Deadline
+from gateway.errors import InvalidRequestError
 from gateway.predict.predictor import ModelChoice, ModelDescription
 from gateway.telemetry import request_id_of_task
 
@@ -130,6 +133,30 @@ async def _cancel_on_disconnect(request: Request, working: asyncio.Task[object])
     working.cancel()
 
 
+async def check_query(request: Request) -> None:
+    """Reject a misspelt parameter, whose default would be in force without a word; all parameters take one value.
+
+    Raises:
+        InvalidRequestError: OpenAPI describes no such parameter for the path, or it is given twice.
+    """
+    given = Counter(name for name, _ in request.query_params.multi_items())
+    if not given:
+        return
+    path = request.scope["route"].path
+    operations = request.app.openapi()["paths"].get(path, {}).values()
+    parameters = [parameter for operation in operations for parameter in operation.get("parameters", [])]
+    known = sorted(parameter["name"] for parameter in parameters if parameter["in"] == "query")
+    for name, count in given.items():
+        if name not in known:
+            nearest = get_close_matches(name[:40].lower(), known, n=1)
+            advice = f" (did you mean '{nearest[0]}'?)" if nearest else ""
+            raise InvalidRequestError(
+                f"There is no query parameter '{name[:40]}'{advice}; {path} accepts {', '.join(known) or 'none'}."
+            )
+        if count > 1:
+            raise InvalidRequestError(f"The query parameter '{name}' is given {count} times; it takes one value.")
+
+
 async def _request_context(
     request: Request,
     _: Caller,
@@ -138,8 +165,8 @@ async def _request_context(
         float | None,
         Header(
             alias=DEADLINE_HEADER,
-            gt=0,
-            allow_inf_nan=False,
+            ge=0.001,
+            le=86_400,
             description=(
                 "Seconds after which the answer is no longer of use to the client, upload included; the server then "
                 "gives up all work for it. The server's own limits hold, too."

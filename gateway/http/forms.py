@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+import re
+from collections.abc import Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
+from typing import Final
 
-from python_multipart.multipart import MAX_BOUNDARY_LENGTH, parse_options_header
-from starlette.datastructures import FormData, UploadFile
-from starlette.formparsers import MultiPartException, MultiPartParser
+from python_multipart.multipart import parse_options_header
 from starlette.requests import Request
 
 from gateway.deadlines import Deadline
@@ -17,6 +17,7 @@ from gateway.errors import (
     BadFormError,
     MissingFileError,
     TooManyFilesError,
+    UnsupportedContentEncodingError,
     UnsupportedContentTypeError,
     UploadTimeoutError,
     UploadTooLargeError,
@@ -29,8 +30,19 @@ FILE_FIELD = "file"
 FILES_FIELD = "files"
 """Name of the form field that is repeated for each clip of a batch."""
 
-_FORM_OVERHEAD = 64 * 1024
+_FORM_OVERHEAD: Final = 64 * 1024
 """Bytes that boundaries, headers and text fields may take beside the files."""
+
+_HEADERS_LIMIT: Final = 4096
+"""Most bytes of a part's headers."""
+
+_BOUNDARY_END: Final = re.compile(rb"(--)|[ \t]*\r\n")
+
+# Long header lines may be folded (RFC 5322, 2.2.3).
+_DISPOSITION: Final = re.compile(rb"\r\ncontent-disposition[ \t]*:((?:[^\r]|\r\n[ \t])*)", re.IGNORECASE)
+
+# `filename*=`, or `filename*0*=` for a name in pieces (RFC 2231).
+_EXTENDED: Final = re.compile(rb"\*[0-9]*\*?[ \t]*=")
 
 
 @dataclass(frozen=True)
@@ -40,7 +52,7 @@ class FormLimits:
     Attributes:
         expected: What to send, for messages.
         size: Most bytes of all files together.
-        parts: Most files, and most text fields.
+        parts: Most files and text fields together.
     """
 
     expected: str
@@ -48,49 +60,18 @@ class FormLimits:
     parts: int
 
 
-class MemoryFormParser(MultiPartParser):
-    """Starlette's parser, which never writes a file to disk and rejects a form that is cut off."""
-
-    spool_max_size = 0  # `SpooledTemporaryFile` then stays in memory whatever its size
-    _is_complete = False
-
-    def on_end(self) -> None:
-        """The closing boundary was parsed."""
-        self._is_complete = True
-
-    async def parse(self) -> FormData:
-        """The form.
-
-        Raises:
-            MultiPartException: The form is broken or cut off.
-        """
-        async with aclosing(self._checked(self.stream)) as self.stream:
-            return await super().parse()
-
-    async def _checked(self, body: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
-        """The body; if it ends too early, the error is raised where the parser closes its files."""
-        async for chunk in body:
-            yield chunk
-        if not self._is_complete:
-            raise MultiPartException("It ends before its closing boundary.")
-
-
 async def read_clip(context: RequestContext, deadline: Deadline) -> bytes:
     """The one clip of a request.
 
     Raises:
-        UnsupportedContentTypeError: The body is not a multipart form.
-        BadFormError: The form is broken.
-        MissingFileError: The form has no file in the expected field.
-        UploadTooLargeError: The clip, or the form around it, is too large.
-        UploadTimeoutError: The body did not arrive in time.
+        BadFormError: The form has several clips.
+        EmotionError: As with `read_form` and `files_in`.
     """
     expected = f"send the clip as a file in the field '{FILE_FIELD}' of a multipart/form-data form"
     limits = FormLimits(expected, context.services.settings.upload_limit, 10)
     files = files_in(await read_form(context.request, limits, deadline), FILE_FIELD, limits)
     if len(files) > 1:
         raise BadFormError(f"The form has {len(files)} fields '{FILE_FIELD}'; the limit is 1 clip.")
-    check_size(files, limits)
     return files[0]
 
 
@@ -99,7 +80,7 @@ async def read_batch(context: RequestContext, deadline: Deadline) -> list[bytes]
 
     Raises:
         TooManyFilesError: There are more clips than the limit.
-        EmotionError: As with `read_clip`.
+        EmotionError: As with `read_form` and `files_in`.
     """
     most = context.services.settings.batch_limit
     expected = f"send each clip as a file in a field '{FILES_FIELD}' of a multipart/form-data form"
@@ -107,7 +88,6 @@ async def read_batch(context: RequestContext, deadline: Deadline) -> list[bytes]
     files = files_in(await read_form(context.request, limits, deadline), FILES_FIELD, limits)
     if len(files) > most:
         raise TooManyFilesError(f"The form has {len(files)} clips; the limit of a batch is {most}.")
-    check_size(files, limits)
     return files
 
 
@@ -116,36 +96,82 @@ async def read_form(request: Request, limits: FormLimits, deadline: Deadline) ->
 
     Args:
         request: A request whose body has not been read.
-        limits: What the form may be. Its files may be a little larger: boundaries are not counted apart.
+        limits: What the form may be.
         deadline: When the body must have arrived.
 
     Raises:
+        UnsupportedContentEncodingError: The body is compressed.
         UnsupportedContentTypeError: The body is not a multipart form.
         BadFormError: The form is broken, cut off, or has too many parts.
-        UploadTooLargeError: The form is too large.
+        UploadTooLargeError: The files, or the form around them, are too large.
         UploadTimeoutError: The body did not arrive in time.
     """
-    _check_content_type(request, limits)
+    boundary = _checked_boundary(request, limits)
+    largest = limits.size + _FORM_OVERHEAD
+    declared = request.headers.get("content-length", "")
+    if declared.isdecimal() and int(declared) > largest:
+        raise _too_large(f"{int(declared)} bytes", limits)
+    body = bytearray(b"\r\n")  # for a boundary at the very start
     try:
-        async with asyncio.timeout(deadline.remaining()), aclosing(_limited_stream(request, limits)) as stream:
-            parser = MemoryFormParser(
-                request.headers,
-                stream,
-                max_files=limits.parts,
-                max_fields=limits.parts,
-                max_part_size=_FORM_OVERHEAD,
-            )
-            form = await parser.parse()
+        async with asyncio.timeout(deadline.remaining()), aclosing(request.stream()) as stream:
+            async for chunk in stream:
+                if len(body) + len(chunk) > largest:
+                    raise _too_large(f"more than {largest} bytes", limits)
+                body += chunk
+        fields = list(fields_in(body, boundary, limits))
     except TimeoutError:
         raise UploadTimeoutError(f"The upload did not arrive within {deadline.seconds:g} s, the limit.") from None
-    except MultiPartException as error:
-        raise BadFormError(f"The body is not a valid multipart form: {error.message.rstrip('.')}.") from error
-    try:
-        return [
-            (name, await field.read() if isinstance(field, UploadFile) else field) for name, field in form.multi_items()
-        ]
     finally:
-        await form.close()
+        body.clear()  # The traceback of an error would keep it.
+    size = sum(len(content) for _, content in fields if isinstance(content, bytes))
+    if size > limits.size:
+        raise _too_large(f"{size} bytes", limits)
+    return fields
+
+
+def fields_in(body: bytearray, boundary: bytes, limits: FormLimits) -> Iterator[tuple[str, bytes | str]]:
+    """The fields of a multipart form, in every spelling that RFC 2046 allows.
+
+    Starlette's parser rejects a preamble, blanks after the first boundary and folded headers, and takes a file whose
+    only name is `filename*` for text.
+
+    Args:
+        body: The form after a line's end.
+        boundary: What separates its parts.
+        limits: What the form may be.
+
+    Raises:
+        BadFormError: The form is broken, cut off, or has too many parts.
+    """
+    delimiter = b"\r\n--" + boundary
+    parts, start, at = 0, 0, -1
+    while (at := body.find(delimiter, at + 1)) >= 0:
+        line = _BOUNDARY_END.match(body, at + len(delimiter))
+        if line is None:
+            continue
+        if parts:
+            yield _field_in(body, start, at)
+        if line[1]:
+            return
+        if parts == limits.parts:
+            raise BadFormError(f"The form has more than {parts} parts, the limit; {limits.expected}.")
+        parts, start = parts + 1, line.end() - 2
+    raise BadFormError(f"The form is cut off: it lacks its last line, '--{boundary[:70].decode('latin-1')}--'.")
+
+
+def _field_in(body: bytearray, start: int, end: int) -> tuple[str, bytes | str]:
+    """The field in one part of a form, from the end of its boundary's line on."""
+    headers_end = body.find(b"\r\n\r\n", start, min(end, start + _HEADERS_LIMIT))
+    if headers_end < 0:
+        raise BadFormError(f"The headers of a part of the form do not end within {_HEADERS_LIMIT} bytes, the limit.")
+    found = _DISPOSITION.search(body, start, headers_end)
+    disposition = found[1].replace(b"\r\n", b"") if found else b""
+    name = parse_options_header(disposition)[1].get(b"name")
+    if name is None:
+        raise BadFormError("A part of the form has no Content-Disposition header with a name.")
+    content = bytes(memoryview(body)[headers_end + 4 : end])
+    is_file = b"filename" in parse_options_header(_EXTENDED.sub(b"=", disposition))[1]
+    return name.decode(errors="replace"), content if is_file else content.decode(errors="replace")
 
 
 def files_in(fields: Sequence[tuple[str, bytes | str]], name: str, limits: FormLimits) -> list[bytes]:
@@ -165,18 +191,13 @@ def files_in(fields: Sequence[tuple[str, bytes | str]], name: str, limits: FormL
     return files
 
 
-def check_size(files: Sequence[bytes], limits: FormLimits) -> None:
-    """Reject files that are too large together.
-
-    Raises:
-        UploadTooLargeError: They are.
-    """
-    size = sum(map(len, files))
-    if size > limits.size:
-        raise _too_large(f"{size} bytes", limits)
-
-
-def _check_content_type(request: Request, limits: FormLimits) -> None:
+def _checked_boundary(request: Request, limits: FormLimits) -> bytes:
+    """The boundary of a form, whose headers must say that it is one and not compressed."""
+    encoding = ", ".join(request.headers.getlist("content-encoding"))
+    if not set(re.split(r"[,\s]+", encoding.lower())) <= {"", "identity"}:
+        raise UnsupportedContentEncodingError(
+            f"The content encoding is '{encoding[:60]}'; send the body as it is, without Content-Encoding."
+        )
     found = request.headers.get("content-type", "")
     kind, options = parse_options_header(found)
     if kind != b"multipart/form-data":
@@ -185,24 +206,7 @@ def _check_content_type(request: Request, limits: FormLimits) -> None:
     boundary = options.get(b"boundary", b"")
     if not boundary:
         raise BadFormError(f"The content type names no boundary; {limits.expected}.")
-    if len(boundary) > MAX_BOUNDARY_LENGTH:
-        raise BadFormError(
-            f"The boundary in the content type has {len(boundary)} bytes; the limit is {MAX_BOUNDARY_LENGTH} bytes."
-        )
-
-
-async def _limited_stream(request: Request, limits: FormLimits) -> AsyncGenerator[bytes, None]:
-    """The body, as long as it is not larger than a form with the largest files can be."""
-    largest = limits.size + _FORM_OVERHEAD
-    declared = request.headers.get("content-length", "")
-    if declared.isdecimal() and int(declared) > largest:
-        raise _too_large(f"{int(declared)} bytes", limits)
-    received = 0
-    async for chunk in request.stream():
-        received += len(chunk)
-        if received > largest:
-            raise _too_large(f"more than {largest} bytes", limits)
-        yield chunk
+    return boundary
 
 
 def _too_large(size: str, limits: FormLimits) -> UploadTooLargeError:

@@ -20,15 +20,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from avemotion.preprocessing.errors import EmotionError
 from gateway.errors import UploadsFullError
-from gateway.http.error_responses import HEADER_LIMIT, head_too_large_response, internal_error_response
+from gateway.http.error_responses import HEAD_TOO_LARGE, HEADER_LIMIT, REQUEST_ID_HEADER, error_response
 from gateway.telemetry import Metrics, request_id_of_task
 
 logger = logging.getLogger(__name__)
 
 API_PREFIX: Final = "/api"
 """The page asks for its API below this prefix, whether nginx or the gateway serves the page."""
-
-REQUEST_ID_HEADER: Final = "X-Request-ID"
 
 SECURITY_HEADERS: Final = {
     "Content-Security-Policy": (
@@ -62,6 +60,7 @@ class RequestMiddleware:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        method, scope = scope["method"], _routed(scope)
         request_id = _request_id(Headers(scope=scope))
         token = request_id_of_task.set(request_id)
         get_current_span().set_attribute("emotion.request_id", request_id)
@@ -92,7 +91,8 @@ class RequestMiddleware:
         try:
             if sum(len(name) + len(value) for name, value in scope["headers"]) > HEADER_LIMIT:
                 # h11 bounds headers that arrive in pieces; these came in one.
-                await head_too_large_response(scope)(scope, noting_receive, send_with_headers)
+                scope.setdefault("state", {})["error_code"] = "head_too_large"
+                await error_response("head_too_large", HEAD_TOO_LARGE)(scope, noting_receive, send_with_headers)
             else:
                 await self._app(scope, noting_receive, send_with_headers)
         except ClientDisconnect:
@@ -102,17 +102,16 @@ class RequestMiddleware:
             scope.setdefault("state", {})["error_code"] = EmotionError.code
             if status:
                 raise  # The response has begun: the server can only cut the connection.
-            await internal_error_response()(scope, receive, send_with_headers)
+            message = "The gateway failed on this request; its log says more under the request id."
+            await error_response(EmotionError.code, message)(scope, receive, send_with_headers)
         finally:
             route = getattr(scope.get("route"), "path", "")
             state = scope.get("state", {})
-            self._metrics.count_request(
-                method=scope["method"], route=route, status=status, code=state.get("error_code")
-            )
+            self._metrics.count_request(method=method, route=route, status=status, code=state.get("error_code"))
             logger.info(
                 "request",
                 extra={
-                    "method": scope["method"],
+                    "method": method,
                     "route": route,
                     "status": status,
                     "caller": state.get("caller"),
@@ -122,25 +121,11 @@ class RequestMiddleware:
             request_id_of_task.reset(token)
 
 
-class ApiPrefixMiddleware:
-    """Removes the page's prefix from a path, as nginx does."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handle one request."""
-        if scope["type"] == "http" and scope["path"].startswith(f"{API_PREFIX}/"):
-            raw_path = scope["raw_path"].removeprefix(API_PREFIX.encode())
-            scope = {**scope, "path": scope["path"].removeprefix(API_PREFIX), "raw_path": raw_path}
-        await self._app(scope, receive, send)
-
-
 class UploadMemory:
     """Bytes of request bodies that are held in memory, and their limit for all requests together.
 
     Bytes count when they have arrived, not when they are announced: a client that announces much and sends nothing
-    takes nothing from the others. How long it may take is limited elsewhere.
+    takes nothing from the others.
 
     Attributes:
         held: Bytes that are held now.
@@ -201,6 +186,18 @@ class UploadMemoryMiddleware:
             await self._app(scope, counting_receive, send)
         finally:
             self._memory.held -= held
+
+
+def _routed(scope: Scope) -> Scope:
+    """A scope as the routes know it: without the page's prefix, as nginx removes it, and GET instead of HEAD.
+
+    uvicorn keeps the original, and leaves the body of an answer to HEAD out.
+    """
+    path, raw_path = scope["path"], scope["raw_path"]
+    if path.startswith(f"{API_PREFIX}/"):
+        path, raw_path = path.removeprefix(API_PREFIX), raw_path.removeprefix(API_PREFIX.encode())
+    method = "GET" if scope["method"] == "HEAD" else scope["method"]
+    return {**scope, "method": method, "path": path, "raw_path": raw_path}
 
 
 async def _drain(receive: Receive) -> None:

@@ -11,7 +11,7 @@ from avemotion.preprocessing.video import sample_times
 from gateway.deadlines import Deadline
 from gateway.errors import BadFormError, SampledTimesError
 from gateway.http.context import RequestContext
-from gateway.http.forms import FormLimits, check_size, files_in, read_form
+from gateway.http.forms import FormLimits, files_in, read_form
 
 FRAMES_FIELD: Final = "frames"
 """Name of the form field that is repeated for each frame."""
@@ -48,14 +48,10 @@ async def read_sampled_upload(context: RequestContext, deadline: Deadline) -> tu
     limits = FormLimits(_EXPECTED, context.services.settings.sampled_upload_limit, 4 * FRAME_COUNT)
     fields = await read_form(context.request, limits, deadline)
     names = {name for name, _ in fields}
-    if AUDIO_FIELD not in names:
-        frames, audio = files_in(fields, FRAMES_FIELD, limits), []
-    else:
-        frames = files_in(fields, FRAMES_FIELD, limits) if FRAMES_FIELD in names else []
-        audio = files_in(fields, AUDIO_FIELD, limits)
+    audio = files_in(fields, AUDIO_FIELD, limits) if AUDIO_FIELD in names else []
+    frames = files_in(fields, FRAMES_FIELD, limits) if FRAMES_FIELD in names or not audio else []
     if len(audio) > 1:
         raise BadFormError(f"The form has {len(audio)} fields '{AUDIO_FIELD}'; the limit is 1.")
-    check_size(frames + audio, limits)
     times = [content for name, content in fields if name == TIMES_FIELD]
     if times:
         if len(times) > 1:

@@ -17,7 +17,7 @@ from fastapi import FastAPI
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import HANDLED_SIGNALS
 
-from gateway.http.error_responses import HEAD_TOO_LARGE, HEADER_LIMIT, unrouted_error
+from gateway.http.error_responses import HEAD_TOO_LARGE, HEADER_LIMIT, error_response
 from gateway.predict.readiness import Readiness
 from gateway.services import Services
 from gateway.settings import Settings
@@ -99,6 +99,10 @@ class HeaderTimeoutProtocol(H11Protocol):
         super().on_response_complete()
         self._update_timer()
 
+    def _should_upgrade(self) -> bool:
+        """Ignore every upgrade (RFC 9110, section 7.8) without uvicorn's advice to install websockets."""
+        return False
+
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 (uvicorn's signature)
         """Answer bytes that h11 cannot parse, in the shape of all errors."""
         error = sys.exception()
@@ -135,8 +139,9 @@ class HeaderTimeoutProtocol(H11Protocol):
         """
         self._is_rejected = True
         if self.conn.our_state in {h11.IDLE, h11.SEND_RESPONSE}:
-            status, headers, body = unrouted_error(code, message)
-            events: list[Any] = [h11.Response(status_code=status, headers=headers), h11.Data(body), h11.EndOfMessage()]
+            answer = error_response(code, message)
+            head = h11.Response(status_code=answer.status_code, headers=answer.raw_headers)
+            events: list[Any] = [head, h11.Data(bytes(answer.body)), h11.EndOfMessage()]
             self.transport.write(b"".join(self.conn.send(event) or b"" for event in events))
             self.transport.write_eof()
         else:

@@ -23,7 +23,11 @@ logger = logging.getLogger(__name__)
 
 
 class Readiness:
-    """Remembers the last answer of the model, and probes the model if that is too old."""
+    """Remembers the last answer of the model, and probes the model if that is too old.
+
+    Attributes:
+        draining: Whether the gateway is stopping.
+    """
 
     def __init__(self, settings: Settings, predictor: Predictor) -> None:
         self._settings = settings
@@ -31,7 +35,7 @@ class Readiness:
         self._random = np.random.default_rng()
         self._last: tuple[float, ModelOutputs] | None = None
         self._reason = "The model has not answered yet."
-        self._draining = False
+        self.draining = False
 
     def answered(self, prediction: ModelOutputs) -> None:
         """Remember an answer of the default model."""
@@ -39,12 +43,7 @@ class Readiness:
 
     def drain(self) -> None:
         """Become unready for good, so that a load balancer sends no more requests."""
-        self._draining = True
-
-    @property
-    def draining(self) -> bool:
-        """Whether the gateway is stopping."""
-        return self._draining
+        self.draining = True
 
     def reject_while_draining(self) -> None:
         """Reject new requests during the drain.
@@ -52,7 +51,7 @@ class Readiness:
         Raises:
             NotReadyError: The gateway is stopping.
         """
-        if self._draining:
+        if self.draining:
             raise NotReadyError("The gateway is stopping and accepts no new requests.")
 
     def is_ready(self) -> bool:

@@ -110,6 +110,13 @@ def test_nginx_serves_the_scripts_of_the_page(recorder: httpx.Client) -> None:
     assert recorder.get("/assets/nothing.js").status_code == 404
 
 
+@pytest.mark.parametrize("path", ["/api", "/assets", "/assets/"])
+def test_nginx_redirects_nothing(recorder: httpx.Client, path: str) -> None:
+    response = recorder.get(path)
+    assert response.status_code == 404
+    assert "Location" not in response.headers
+
+
 @pytest.mark.parametrize("path", ["/api/predict", "/api/health", "/api/health/ready", "/api/openapi.json"])
 def test_nginx_passes_the_api_on(recorder: httpx.Client, path: str) -> None:
     assert recorder.get(path).status_code == 502

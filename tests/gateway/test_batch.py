@@ -93,9 +93,9 @@ def test_too_many_clips_are_refused_with_both_numbers(gateway: httpx.Client) -> 
     assert_refused(response, 413, "too_many_files", str(BATCH_LIMIT), str(BATCH_LIMIT + 1))
 
 
-def test_far_too_many_clips_are_refused_on_the_way(gateway: httpx.Client) -> None:
+def test_far_too_many_clips_are_refused_with_the_limit(gateway: httpx.Client) -> None:
     response = send(gateway, [b"x"] * (10 * BATCH_LIMIT))
-    assert_refused(response, 400, "bad_form", "Maximum number of files is")
+    assert_refused(response, 400, "bad_form", "parts, the limit")
 
 
 def test_too_many_bytes_are_refused_with_both_sizes(gateway: httpx.Client) -> None:

@@ -131,6 +131,16 @@ def test_client_that_goes_ends_its_inference_whatever_it_asked(
     wait_until(lambda: value(samples(gateway), "emotion_upload_bytes") == 0, "nothing is held")
 
 
+def test_client_that_asks_to_upgrade_and_goes_ends_its_inference(
+    held: tuple[httpx.Client, FakeTriton], clip: bytes
+) -> None:
+    gateway, triton = held
+    asked, before = triton.asked, triton.cancelled
+    with raw.sent(gateway, "/predict", "file", clip, Connection="Upgrade, HTTP2-Settings", Upgrade="h2c"):
+        wait_until(lambda: triton.asked > asked, "its inference is in hand")
+    wait_until(lambda: triton.cancelled > before, "the call is cancelled")
+
+
 @pytest.fixture(scope="module")
 def held() -> Iterator[tuple[httpx.Client, FakeTriton]]:
     """A gateway before a Triton that answers nothing any more."""

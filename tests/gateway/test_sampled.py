@@ -183,8 +183,8 @@ def test_other_number_of_frames_is_refused_with_both_numbers(gateway: httpx.Clie
     assert_refused(send(gateway, frames=frames), 422, "bad_sampled_frames", str(count), "8")
 
 
-def test_many_frames_are_refused_on_the_way(gateway: httpx.Client) -> None:
-    assert_refused(send(gateway, frames=FRAMES * 6), 400, "bad_form", "Maximum number of files is")
+def test_many_frames_are_refused_with_the_limit(gateway: httpx.Client) -> None:
+    assert_refused(send(gateway, frames=FRAMES * 6), 400, "bad_form", "parts, the limit")
 
 
 BAD_FRAMES = {
