@@ -71,7 +71,7 @@ class Frame:
         if stored.colorspace not in _MATRICES:
             stored.colorspace = _UNSPECIFIED
         try:
-            # Not `stored.side_data`: the frame would keep what refers to it, and such a cycle, with all the frame's memory,
+            # Not `stored.side_data`: the frame would keep what refers to it, and such a cycle, with all its memory,
             # waits for the garbage collector.
             matrix: Any = SideDataContainer(stored).get("DISPLAYMATRIX")  # type: ignore[call-arg]
         except ValueError:  # PyAV knows no name for some other side data, as that of stereoscopic video.
