@@ -48,7 +48,7 @@ else
 	+@$(RUN_SIDE_BY_SIDE)
 endif
 
-test-slow: test-environment  ## Run what `make test` leaves out: containers, long trainings, crowds, 10,000 mutated files
+test-slow: test-environment  ## Run what `make test` leaves out: exports, longer trainings, containers, crowds, fuzzing
 	+@$(RUN_SIDE_BY_SIDE) MARK=slow
 
 # Exit status 5 means that no test of the run has the mark.

@@ -58,6 +58,12 @@ _FAST: Final = (
 _SLOW: Final = (
     "tests/benchmarks/test_gpu.py",
     "tests/containers/",
+    "tests/export/test_command.py",
+    "tests/export/test_gate.py",
+    "tests/export/test_live_versions.py",
+    "tests/export/test_onnx_model.py",
+    "tests/export/test_quantization.py",
+    "tests/frontend/test_states.py",
     "tests/gateway/test_openapi.py::test_nothing_happens_that_is_not_documented",
     "tests/gateway/test_soak.py",
     "tests/training/test_exported.py",

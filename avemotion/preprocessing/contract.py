@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 CONTRACT_VERSION: Final = 1
-"""Raised whenever the same clip would give other tensors, or a tensor's name or meaning changes."""
+"""Raised whenever the same frames and sound would give other tensors, or a tensor's name or meaning changes.
+Corrections of how files are decoded do not raise it: a model stays valid."""
 
 LABELS: Final = ("neutral", "calm", "happy", "sad", "angry", "fearful", "disgust", "surprised")
 """Class names in the order of the logits: RAVDESS emotion codes 01 to 08."""

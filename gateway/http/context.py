@@ -134,7 +134,7 @@ async def _cancel_on_disconnect(request: Request, working: asyncio.Task[object])
 
 
 async def check_query(request: Request) -> None:
-    """Reject a misspelt parameter, whose default would be in force without a word; all parameters take one value.
+    """Reject unknown query parameters, whose defaults would otherwise apply silently, and repeated ones.
 
     Raises:
         InvalidRequestError: OpenAPI describes no such parameter for the path, or it is given twice.

@@ -136,8 +136,8 @@ def fields_in(body: bytearray, boundary: bytes, limits: FormLimits) -> Iterator[
     only name is `filename*` for text.
 
     Args:
-        body: The form after a line's end.
-        boundary: What separates its parts.
+        body: A line end, then the form.
+        boundary: The separator of its parts.
         limits: What the form may be.
 
     Raises:

@@ -13,8 +13,8 @@ _REQUEST_ID = "1f0c8a5e4b3d4f6c9a7b2d1e0f3c5a68"
 
 _NEVER_BY_PREDICTIONS = {"not_found", "method_not_allowed", "bad_http", "head_too_large"}
 _OF_SAMPLES = {"bad_sampled_frames", "bad_sampled_audio", "bad_sampled_times"}
-_OF_FILES = {"empty_media", "unsupported_media", "no_tracks", "damaged_media", "clip_too_long"}
-_OF_FILES |= {"too_many_frames", "too_many_audio_samples", "too_many_tracks"}
+_UNREADABLE_FILES = {"empty_media", "unsupported_media", "no_tracks", "damaged_media"}
+_LIMITS_OF_FILES = {"clip_too_long", "too_many_frames", "too_many_audio_samples", "too_many_tracks"}
 
 
 def error_responses(codes: Iterable[str]) -> dict[int | str, dict[str, Any]]:
@@ -43,7 +43,7 @@ def prediction_errors(*absent: str, sampled: bool) -> dict[int | str, dict[str, 
         *absent: Codes of errors that this endpoint never answers.
         sampled: Whether it takes sampled frames and sound, instead of media files.
     """
-    absent += tuple(_OF_FILES if sampled else _OF_SAMPLES)
+    absent += tuple(_UNREADABLE_FILES | _LIMITS_OF_FILES if sampled else _OF_SAMPLES)
     return error_responses(code for code in POLICIES if code not in _NEVER_BY_PREDICTIONS.union(absent))
 
 

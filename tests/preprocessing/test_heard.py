@@ -16,8 +16,8 @@ from av.stream import Disposition
 from avemotion.preprocessing.clip import read_clip
 from avemotion.preprocessing.contract import SAMPLE_RATE
 from avemotion.preprocessing.timeline import read_timeline
+from tests.preprocessing.comparison import LOG_MEL_TOLERANCE, assert_close, melody
 from tests.preprocessing.reference import read_slowly
-from tests.preprocessing.test_golden import LOG_MEL_TOLERANCE, assert_close, melody
 from tests.support.clips import noise
 
 FloatArray = npt.NDArray[np.float32]
