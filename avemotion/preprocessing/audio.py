@@ -155,7 +155,9 @@ def _decode(track: Track, start: float, end: float) -> Iterator[tuple[float | No
             continue  # A damaged packet loses its own samples, not the clip.
         for frame in frames:
             if frame.samples:
-                yield (first if frame.time is None else frame.time), frame
+                # What a codec kept back until the end has no time base, and NaN for a time.
+                unknown = frame.time is None or frame.time_base is None
+                yield (first if unknown else frame.time), frame
                 first = None
 
 

@@ -30,12 +30,13 @@ def sound_file(
     container: str = "wav",
     layout: str = "stereo",
     rate: int = 16_000,
+    bit_rate: int = 128_000,
 ) -> bytes:
     """Encode samples [channels, samples]."""
     buffer = io.BytesIO()
     with av.open(buffer, "w", format=container) as target:
         stream: Any = target.add_stream(codec, rate=rate, layout=layout)
-        stream.bit_rate = 128_000
+        stream.bit_rate = bit_rate
         for begin in range(0, channels.shape[1], 1024):
             part = np.ascontiguousarray(channels[:, begin : begin + 1024])
             frame = av.AudioFrame.from_ndarray(part, format="fltp", layout=layout)
@@ -143,6 +144,18 @@ def test_sound_that_an_encoder_adds_at_both_ends_is_not_counted() -> None:
     assert np.abs(clip.log_mel - plain.log_mel).mean() < 0.1
     data = sound_file(sound[None], codec="aac", container="mp4", layout="mono", rate=48_000)
     assert read_clip(data).report.duration == pytest.approx(2.51, abs=0.002)
+
+
+@pytest.mark.parametrize("rate", [8_000, 16_000, 48_000])
+def test_voice_notes_whose_codec_keeps_samples_back_until_the_end_are_read(rate: int) -> None:
+    sound = melody(2.5, rate)
+    data = sound_file(sound[None], codec="libopus", container="webm", layout="mono", rate=rate, bit_rate=8_000)
+    clip = read_clip(data)
+    assert clip.present.tolist() == [False, True]
+    assert clip.quality.padding == pytest.approx(0.5 / 3, abs=0.03)
+    plain = read_clip(sound_file(sound[None], layout="mono", rate=rate))
+    heard = slice(0, 32)  # Opus at 8 kbit/s keeps the lower half of the mel bins.
+    assert np.abs(clip.log_mel - plain.log_mel)[heard].mean() < 0.2
 
 
 def laced(data: bytes) -> bytes:
