@@ -15,22 +15,25 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 import onnxruntime
 
-from avemotion.preprocessing.contract import FRAME_SIZE, FRAMES, INPUTS, LOG_MEL
+from avemotion.preprocessing.contract import FRAME_COUNT, FRAME_SIZE, INPUTS, LOG_MEL, WINDOW_SECONDS
 from benchmarks.measuring import interleaved
 from benchmarks.models import Tensors, committed_model, infer, make_models, session
 from benchmarks.results import NotMeasurableError, Section, describe, section, table
+from loadtest import drawn_face
 
 BATCHES: Final = (1, 2, 4, 8, 16, 32, 64)
 CPU: Final = "CPUExecutionProvider"
 CUDA: Final = "CUDAExecutionProvider"
 
 _SEEDS: Final = 3
-_BLOCK: Final = 8
-"""Side of a block of one colour, in pixels: to the network, noise in single pixels looks alike for all seeds."""
+_DRAWN: Final = 200
+_FACE: Final = np.s_[30:160, 35:165]
+"""Side of the drawings in pixels, and where their face is."""
 
 
 def measure(rounds: int) -> Section:
@@ -84,11 +87,11 @@ def compare(
     """
     rates: dict[str, list[float]] = {name: [] for name in sessions}
     for batch in batches:
-        inputs = random_inputs(batch, 0)
+        inputs = drawn_inputs(batch, 0)
         costs = interleaved({name: partial(one.run, None, inputs) for name, one in sessions.items()}, rounds)
         for name, cost in costs.items():
             rates[name].append(1000 * batch / cost["wall"])
-    cases = [random_inputs(batch, seed) for batch in batches for seed in range(_SEEDS)]
+    cases = [drawn_inputs(batch, seed) for batch in batches for seed in range(_SEEDS)]
     right = session(reference)
     expected = [infer(right, inputs) for inputs in cases]
     return [
@@ -131,13 +134,18 @@ def agreement(found: Sequence[npt.NDArray[Any]], expected: Sequence[npt.NDArray[
     return min(1.0, float(np.abs(one - other).max())), 100 * float(equal.mean())
 
 
-def random_inputs(batch: int, seed: int) -> Tensors:
-    """Random tensors of the contract's inputs: coloured blocks and noise; two of three clips lack a modality."""
+def drawn_inputs(batch: int, seed: int) -> Tensors:
+    """Tensors of the contract's inputs, at random: a drawn face in changing light, and noise, in which nobody is heard.
+
+    In random frames a network finds nobody, and then gives all labels the same probability. Two of three clips lack a
+    modality.
+    """
     random = np.random.default_rng([seed, batch])
-    blocks = FRAME_SIZE // _BLOCK
-    low = random.integers(0, 200, (batch, 1, 1, 1, 1))
-    coarse = low + random.integers(0, 56, (batch, FRAMES.shape[0], blocks, blocks, 3))
-    frames = coarse.repeat(_BLOCK, axis=2).repeat(_BLOCK, axis=3)
+    pictures = drawn_face.frames(_DRAWN, _DRAWN, WINDOW_SECONDS)
+    shown = [pictures[number] for number in np.linspace(0, len(pictures) - 1, FRAME_COUNT, dtype=int)]
+    face = np.stack([cv2.resize(picture[_FACE], (FRAME_SIZE, FRAME_SIZE)) for picture in shown])
+    light = random.uniform(0.6, 1.2, (batch, 1, 1, 1, 1))
+    frames = np.clip(light * face + random.normal(0, 8, (batch, *face.shape)), 0, 255)
     log_mel = random.uniform(-1, random.uniform(-0.9, 1, (batch, 1, 1)), (batch, *LOG_MEL.shape))
     present = np.resize([[True, True], [True, False], [False, True]], (batch, 2))
     return {spec.name: array.astype(spec.dtype) for spec, array in zip(INPUTS, (frames, log_mel, present), strict=True)}

@@ -30,14 +30,16 @@ def check_parity(
     *,
     tolerance: float = TOLERANCE,
     batch_sizes: Sequence[int] = BATCH_SIZES,
+    clips: Sequence[Tensors] = (),
 ) -> float:
-    """Compare an ONNX file with the network on random clips of several batch sizes and missing modalities.
+    """Compare an ONNX file with the network on random clips, whole and with missing modalities, and on given ones.
 
     Args:
         network: The network.
         path: The ONNX file.
         tolerance: Largest absolute difference allowed.
-        batch_sizes: Batch sizes to compare at, in clips.
+        batch_sizes: Batch sizes of random clips to compare at.
+        clips: Batches of real clips: in random ones a trained network may find nobody, and then fuses nothing.
 
     Returns:
         The largest absolute difference found.
@@ -47,7 +49,7 @@ def check_parity(
     """
     session = open_session(path)
     worst = 0.0
-    for batch, present, inputs in _cases(batch_sizes):
+    for batch, present, inputs in _cases(batch_sizes, clips):
         with torch.inference_mode():
             expected = network(*(torch.from_numpy(inputs[spec.name]) for spec in contract.INPUTS))
         for spec, tensor, found in zip(contract.OUTPUTS, expected, run(session, inputs).values(), strict=True):
@@ -90,7 +92,10 @@ def random_inputs(batch: int, present: tuple[bool, bool], seed: int) -> Tensors:
     return {spec.name: fill(spec) for spec in contract.INPUTS}
 
 
-def _cases(batch_sizes: Sequence[int]) -> Iterator[tuple[int, tuple[bool, bool], Tensors]]:
+def _cases(batch_sizes: Sequence[int], clips: Sequence[Tensors]) -> Iterator[tuple[int, tuple[bool, bool], Tensors]]:
     for seed, batch in enumerate(batch_sizes):
         for present in PRESENCE:
             yield batch, present, random_inputs(batch, present, seed)
+    for real in clips:
+        flags = real[contract.PRESENT.name]
+        yield len(flags), (bool(flags[0, 0]), bool(flags[0, 1])), real

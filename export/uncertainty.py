@@ -14,7 +14,7 @@ import numpy as np
 
 from avemotion.api.predictions import UNCERTAIN_RULE, is_uncertain
 from avemotion.preprocessing.clip import read_clip
-from avemotion.preprocessing.contract import PROBABILITIES
+from avemotion.preprocessing.contract import EVIDENCE, PROBABILITIES
 from export.parity import open_session, run
 
 MODEL: Final = Path(__file__).parents[1] / "model_repository" / "emotion_int8" / "1" / "model.onnx"
@@ -30,9 +30,10 @@ def main() -> None:
     right: dict[bool, list[bool]] = {False: [], True: []}
     for actor in ACTORS:
         for path in sorted((options.data / "ravdess_speech" / f"Actor_{actor:02}").glob("*.flac")):
-            [probabilities] = run(session, read_clip(path).tensors())[PROBABILITIES.name]
+            outputs = run(session, read_clip(path).tensors())
+            [probabilities], voice = outputs[PROBABILITIES.name], outputs[EVIDENCE.name][:, 1]
             label = int(path.stem.split("-")[2]) - 1
-            right[is_uncertain(probabilities)].append(int(np.argmax(probabilities)) == label)
+            right[is_uncertain(probabilities, voice)].append(int(np.argmax(probabilities)) == label)
     print(UNCERTAIN_RULE)
     for uncertain, outcomes in right.items():
         kind = "uncertain" if uncertain else "certain"

@@ -183,6 +183,7 @@ POLICIES: Final[dict[str, ErrorPolicy]] = {
     "unsupported_content_encoding": ErrorPolicy(415, "The body is compressed, as `Content-Encoding` says."),
     "invalid_request": ErrorPolicy(422, "A parameter is unknown, missing, repeated, or has a wrong value."),
     "missing_file": ErrorPolicy(422, "The form has no file in the expected field."),
+    "nobody_found": ErrorPolicy(422, "The clip shows no face and holds no voice."),
     "empty_media": ErrorPolicy(422, "The file has no bytes."),
     "unsupported_media": ErrorPolicy(422, "The content is not a media file of a known format."),
     "no_tracks": ErrorPolicy(422, "The file holds neither video nor audio that can be decoded."),

@@ -18,11 +18,14 @@ from av.audio.stream import AudioStream
 from av.container import OutputContainer
 
 from avemotion.preprocessing.contract import WINDOW_SECONDS
+from loadtest import drawn_face
 
 DATA_VARIABLE = "EMO_DATA"
 _SUFFIXES = {".mp4", ".webm", ".mov"}
 _FRAME_RATE = 30
 _SOUND_RATE = 48_000
+_GRAIN = 24
+"""Levels of the noise over the picture, of 255."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +77,7 @@ def synthetic_clip(
     width: int = 640,
     height: int = 480,
 ) -> bytes:
-    """Encode a clip that costs about as much to decode as a recording: moving, noisy frames and a noisy sound.
+    """Encode a clip that costs about as much to read as a recording: a drawn face, noise that moves, and a noisy sound.
 
     Args:
         seconds: Its length in seconds.
@@ -95,11 +98,15 @@ def synthetic_clip(
         video.codec_context.time_base = Fraction(1, _FRAME_RATE)
         audio: Any = file.add_stream(audio_codec, rate=_SOUND_RATE, layout="mono") if audio_codec else None
         canvas = rng.integers(0, 256, (height // 16 + 2, width // 16 + 64, 3), np.uint8).repeat(16, 0).repeat(16, 1)
-        grain = rng.integers(0, 24, (height, width + 97, 1), np.uint8)
+        grain = rng.integers(0, _GRAIN, (height, width + 97, 1), np.uint8)
+        faces = drawn_face.frames(width // 2, height, seconds=1.0)
+        left = width // 4
         for index in range(round(seconds * _FRAME_RATE)):
             shift = 4 * index % (62 * 16)
             place = 31 * index % 97
-            image = canvas[:height, shift : shift + width] // 2 + grain[:, place : place + width]
+            image = canvas[:height, shift : shift + width] // 2
+            image[:, left : left + width // 2] = np.minimum(faces[index % len(faces)], 255 - _GRAIN)
+            image += grain[:, place : place + width]
             frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")
             frame.pts, frame.time_base = index, Fraction(1, _FRAME_RATE)
             file.mux(video.encode(frame))

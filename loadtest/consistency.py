@@ -59,7 +59,7 @@ class FirstAnswers:
         except ValidationError as error:
             return _first_problem(error)
         for number, row in enumerate(answer.rows):
-            if problem := self._compare(f"{clip} row {number}", answer.model, row.probs):
+            if problem := self._compare(f"{clip} row {number}", answer.model, row.probs or []):
                 return f"row {number}: {problem}"
         return None
 
@@ -72,7 +72,7 @@ class FirstAnswers:
 
     def _compare(self, clip: str, model: str, probs: list[float]) -> str | None:
         first = self._first.setdefault((clip, model), probs)
-        if len(first) != len(probs) or max(map(lambda a, b: abs(a - b), first, probs)) > TOLERANCE:
+        if len(first) != len(probs) or any(abs(a - b) > TOLERANCE for a, b in zip(first, probs, strict=True)):
             return f"the same clip got {first} before and {probs} now"
         return None
 

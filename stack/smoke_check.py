@@ -17,12 +17,15 @@ from avemotion.preprocessing.contract import SAMPLE_RATE, WINDOW_SAMPLES
 
 _DEADLINE_SECONDS: Final = 120.0
 _PAUSE_SECONDS: Final = 0.2
+_ANSWERS: Final = {"nobody_found", "unauthorized"}
+"""Errors that show that everything works."""
 
 
 def check_first_prediction(address: str) -> None:
     """Wait until the gateway is ready and answers a prediction; prints the outcome.
 
-    If the gateway requires API keys, of which it knows only hashes, its refusal of the clip counts as an answer.
+    The clip is noise, to which `nobody_found` is the right answer, which only a model can give. If the gateway requires
+    API keys, of which it knows only hashes, its refusal of the clip counts as an answer, too.
 
     Args:
         address: URL of the gateway.
@@ -36,7 +39,8 @@ def check_first_prediction(address: str) -> None:
             try:
                 ready = client.get("/health/ready")
                 answer = client.post("/predict", files=files) if ready.is_success else ready
-                if answer.is_success or answer.status_code == httpx.codes.UNAUTHORIZED:
+                code = "" if answer.is_success else answer.json()["error"]["code"]
+                if answer.is_success or code in _ANSWERS:
                     model = ready.json()["model"]
                     print(f"\nReady ({model}). Open {address} in a browser; Ctrl-C stops the server.\n", flush=True)
                     return

@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from avemotion.preprocessing.contract import INPUTS, CropMode
 from avemotion.preprocessing.errors import ModelFileError
 from training.checkpoint import Checkpoint
-from training.network import EmotionNetwork, NetworkConfig, Temperatures, pixels
+from training.network import EmotionNetwork, NetworkConfig, ServingNetwork, Temperatures, pixels
 
 _NETWORK: Final = "network."
 """Prefix of the names of `EmotionNetwork`'s parameters in an exported file."""
@@ -52,7 +52,8 @@ def read_exported(path: Path, example: dict[str, Tensor]) -> Checkpoint:
     if missing:
         raise ModelFileError(f"{path} lacks the metadata {', '.join(sorted(missing))}.")
     network = EmotionNetwork(NetworkConfig(**json.loads(described["fusion"])))
-    load_exported(network, path, name="", run=lambda: network(*(example[spec.name] for spec in INPUTS)))
+    serving = ServingNetwork(network, Temperatures())
+    load_exported(network, path, name="", run=lambda: serving(*(example[spec.name] for spec in INPUTS)))
     return Checkpoint(
         network.config,
         network.state_dict(),

@@ -5,16 +5,17 @@ The gateway and the clients that run a model without it call these functions, so
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Final, Self
 
 import numpy as np
 import numpy.typing as npt
 
-from avemotion.api.predictions import ClipPrediction, Modalities, TopLabel, is_uncertain
+from avemotion.api.predictions import ClipPrediction, TopLabel, is_uncertain
 from avemotion.api.timeline import TimelineRow
-from avemotion.preprocessing.contract import LABELS, MODALITIES, OUTPUTS, PROBABILITIES
+from avemotion.preprocessing.contract import EVIDENCE, LABELS, LOWEST_EVIDENCE, MODALITIES, OUTPUTS, PROBABILITIES
+from avemotion.preprocessing.errors import NobodyFoundError
 
 _PERCENT_DECIMALS = 4
 _ATTENTION_DECIMALS = 6
@@ -22,7 +23,15 @@ _QUALITY_DECIMALS = 4
 _SECONDS_DECIMALS = 3
 _MILLISECONDS_DECIMALS = 2
 
+_EVIDENCE_DECIMALS = 4
+
 _SUM_TOLERANCE = 1e-3
+
+_UNFOUND: Final = {"video": "No face was found.", "audio": "No voice was heard."}
+"""Why a modality that the model was given is missing: the model's own evidence is too low."""
+
+_OF_FACES: Final = {"face_height", "brightness"}
+"""Measures of the face's crop."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +44,7 @@ class ModelOutputs:
         video_probabilities: float32 [batch, labels]; without meaning if there is no video.
         audio_probabilities: float32 [batch, labels]; without meaning if there is no audio.
         frame_attention: float32 [batch, frames], each row summing to 1.
+        evidence: float32 [batch, 2] in [0, 1]: of a face, of a voice; 0 for what is not present.
         model: Name of the model.
         model_version: Its version.
     """
@@ -44,6 +54,7 @@ class ModelOutputs:
     video_probabilities: npt.NDArray[np.float32]
     audio_probabilities: npt.NDArray[np.float32]
     frame_attention: npt.NDArray[np.float32]
+    evidence: npt.NDArray[np.float32]
     model: str
     model_version: str
 
@@ -73,67 +84,81 @@ class ModelOutputs:
         probabilities = arrays[PROBABILITIES.name]
         if probabilities.min() < 0 or np.abs(probabilities.sum(axis=-1) - 1).max() > _SUM_TOLERANCE:
             raise ValueError(f"The model '{model}' gave '{PROBABILITIES.name}' that are not a distribution.")
+        evidence = arrays[EVIDENCE.name]
+        if evidence.min() < 0 or evidence.max() > 1:
+            raise ValueError(f"The model '{model}' gave '{EVIDENCE.name}' outside 0 to 1.")
         return cls(**arrays, model=model, model_version=model_version)
 
 
-def clip_prediction(
-    outputs: ModelOutputs,
-    row: int,
-    *,
-    present: Iterable[bool],
-    missing: Mapping[str, str],
-    face: Mapping[str, float] | None,
-    quality: Mapping[str, float | None],
-) -> ClipPrediction:
+@dataclass(frozen=True)
+class Observation:
+    """What decoding found out about a window, beside the tensors.
+
+    Attributes:
+        present: Whether there is video, whether there is audio.
+        missing: For each modality that is not present, the reason.
+        face: The box around the face by side, as fractions of the frame; None if none was found or looked for.
+        faces: Number of people seen.
+        quality: Quality of image and sound, by the names of `QualitySchema`.
+    """
+
+    present: Sequence[bool]
+    missing: Mapping[str, str]
+    face: Mapping[str, float] | None
+    faces: int
+    quality: Mapping[str, float | None]
+
+
+def clip_prediction(outputs: ModelOutputs, row: int, seen: Observation) -> ClipPrediction:
     """The answer for one clip.
 
     Args:
         outputs: The model's outputs for a batch.
         row: Position of the clip in the batch.
-        present: Whether the clip has video, whether it has audio.
-        missing: For each missing modality, the reason.
-        face: The box around the face by side, as fractions of the frame; None if none was found or looked for.
-        quality: Quality of image and sound, by the names of `QualitySchema`.
+        seen: What decoding found out about the clip.
 
     Raises:
+        NobodyFoundError: There is neither a face nor a voice.
         pydantic.ValidationError: The outputs are not probabilities; `ModelOutputs.checked` finds that out before.
     """
-    modalities = _modalities(present)
+    found = _found(outputs, row, seen)
+    missing = {name: seen.missing.get(name, _UNFOUND[name]) for name in MODALITIES if name not in found}
+    if not found:
+        raise NobodyFoundError(f"Nobody was seen or heard. {' '.join(missing.values())}")
+    video, audio = ("video" in found), ("audio" in found)
     fields: dict[str, Any] = {
         "labels": list(LABELS),
-        **_scores(outputs, row),
+        **_scores(outputs, row, found),
         "model": outputs.model,
         "model_version": outputs.model_version,
-        "modalities": modalities,
+        **_basis(outputs, row, found, seen),
         "missing": missing,
-        "face": face,
-        "quality": {
-            name: None if value is None else round(value, _QUALITY_DECIMALS) for name, value in quality.items()
-        },
-        "video_probs": _percentages(outputs.video_probabilities[row]) if modalities.video else None,
-        "audio_probs": _percentages(outputs.audio_probabilities[row]) if modalities.audio else None,
+        "note": _note(seen.faces, voice=audio) if video else None,
+        "video_probs": _percentages(outputs.video_probabilities[row]) if video else None,
+        "audio_probs": _percentages(outputs.audio_probabilities[row]) if audio else None,
         "frame_attention": [round(value, _ATTENTION_DECIMALS) for value in outputs.frame_attention[row].tolist()]
-        if modalities.video
+        if video
         else None,
     }
     return ClipPrediction.model_validate(fields)
 
 
-def timeline_row(outputs: ModelOutputs, row: int, *, start: float, end: float, present: Iterable[bool]) -> TimelineRow:
-    """The answer for one window of a timeline.
+def timeline_row(outputs: ModelOutputs, row: int, seen: Observation, *, start: float, end: float) -> TimelineRow:
+    """The answer for one window of a timeline; without scores if there is neither a face nor a voice.
 
     Args:
         outputs: The model's outputs for a batch of windows.
         row: Position of the window in the batch.
+        seen: What decoding found out about the window.
         start: Start of the window, in seconds.
         end: End of the window, in seconds.
-        present: Whether the window has video, whether it has audio.
     """
+    found = _found(outputs, row, seen)
     return TimelineRow(
         start=round(start, _SECONDS_DECIMALS),
         end=round(end, _SECONDS_DECIMALS),
-        **_scores(outputs, row),
-        modalities=_modalities(present),
+        **(_scores(outputs, row, found) if found else {"probs": None, "top1": None, "uncertain": True}),
+        **_basis(outputs, row, found, seen),
     )
 
 
@@ -142,20 +167,52 @@ def milliseconds(seconds: Mapping[str, float]) -> dict[str, float]:
     return {stage: round(1000 * value, _MILLISECONDS_DECIMALS) for stage, value in seconds.items()}
 
 
-def _scores(outputs: ModelOutputs, row: int) -> dict[str, Any]:
-    """The fields `probs`, `top1` and `uncertain` of one row."""
+def _found(outputs: ModelOutputs, row: int, seen: Observation) -> dict[str, float]:
+    """The modalities that were used, with their evidence."""
+    evidence = outputs.evidence[row].tolist()
+    return {
+        name: value
+        for name, value, present in zip(MODALITIES, evidence, seen.present, strict=True)
+        if present and value >= LOWEST_EVIDENCE
+    }
+
+
+def _basis(outputs: ModelOutputs, row: int, found: Mapping[str, float], seen: Observation) -> dict[str, Any]:
+    """The fields that say what an answer is based on. What turned out to be no face has no box and no measures."""
+    video = "video" in found
+    evidence = zip(outputs.evidence[row].tolist(), seen.present, strict=True)
+    face, voice = (round(value, _EVIDENCE_DECIMALS) if present else None for value, present in evidence)
+    quality = {
+        name: None if value is None or (name in _OF_FACES and not video) else round(value, _QUALITY_DECIMALS)
+        for name, value in seen.quality.items()
+    }
+    return {
+        "modalities": {name: name in found for name in MODALITIES},
+        "evidence": {"face": face, "voice": voice},
+        "face": seen.face if video else None,
+        "faces": seen.faces if video else 0,
+        "quality": quality,
+    }
+
+
+def _note(faces: int, *, voice: bool) -> str | None:
+    if faces < 2:
+        return None
+    if voice:
+        return f"{faces} people were seen: the voice may be that of another than the face."
+    return f"{faces} people were seen: the answer is about the most prominent one."
+
+
+def _scores(outputs: ModelOutputs, row: int, found: Mapping[str, float]) -> dict[str, Any]:
+    """The fields `probs`, `top1` and `uncertain` of one row, of which some modalities were used."""
     probabilities = outputs.probabilities[row]
     probs = _percentages(probabilities)
     top = probs.index(max(probs))
     return {
         "probs": probs,
         "top1": TopLabel(label=LABELS[top], prob=probs[top]),
-        "uncertain": is_uncertain(probabilities.tolist()),
+        "uncertain": is_uncertain(probabilities.tolist(), found.values()),
     }
-
-
-def _modalities(present: Iterable[bool]) -> Modalities:
-    return Modalities(**dict(zip(MODALITIES, present, strict=True)))
 
 
 def _percentages(probabilities: npt.NDArray[np.float32]) -> list[float]:

@@ -16,9 +16,13 @@ LOWEST_PROBABILITY: Final = 0.5
 SMALLEST_LEAD: Final = 0.1
 """An answer whose top probability leads the second by less than this is uncertain."""
 
+CLEAR_EVIDENCE: Final = 0.8
+"""An answer is uncertain if the model is less sure than this of the face or the voice that it judges."""
+
 UNCERTAIN_RULE: Final = (
     f"Whether the top probability is below {100 * LOWEST_PROBABILITY:g} %, or less than {100 * SMALLEST_LEAD:g} "
-    "percentage points above the second: the answer is then a guess, and should be shown as one."
+    f"points above the second, or if the evidence of a face or voice that was used is below {CLEAR_EVIDENCE:g}. "
+    "The answer is then a guess, and should be shown as one."
 )
 """The rule by which an answer counts as uncertain.
 
@@ -30,6 +34,9 @@ EXAMPLE_PERCENTAGES: Final = [11.2, 9.4, 8.1, 14.9, 20.5, 13.3, 12.5, 10.1]
 
 _SUM_TOLERANCE: Final = 0.1
 """Percentage points by which probabilities may miss 100: far more than rounding, far less than a wrong answer."""
+
+FACE: Final = "Box around the face; null if none was found or looked for."
+FACES: Final = "Number of people seen; the most prominent one is judged."
 
 Percentage = Annotated[float, Field(ge=0, le=100)]
 """A probability, in percent."""
@@ -43,10 +50,17 @@ class TopLabel(Schema):
 
 
 class Modalities(Schema):
-    """What the model was given."""
+    """What the answer is based on."""
 
-    video: bool = Field(description="Whether the model was given video.")
-    audio: bool = Field(description="Whether the model was given audio that is not silence.")
+    video: bool = Field(description="Whether a face was found and used.")
+    audio: bool = Field(description="Whether a voice was found and used.")
+
+
+class Evidence(Schema):
+    """The model's own probability that there is something to judge, 0 to 1; null for what it was not given."""
+
+    face: float | None = Field(description="That the frames show a face.", examples=[0.998])
+    voice: float | None = Field(description="That the sound holds a voice.", examples=[0.973])
 
 
 class FaceSchema(Schema):
@@ -96,20 +110,27 @@ class ClipPrediction(Schema):
     model: str = Field(description="Name of the model; `mock` marks made-up numbers.", examples=["emotion_int8"])
     model_version: str = Field(description="Version of the model.", examples=["1"])
     modalities: Modalities
+    evidence: Evidence
     missing: dict[str, str] = Field(
-        description="For each missing modality, the reason.", examples=[{"audio": "The file has no audio track."}]
+        description="For each missing modality, the reason.", examples=[{"audio": "No voice was heard."}]
     )
-    face: FaceSchema | None = Field(description="Box around the face; null if none was found or looked for.")
+    note: str | None = Field(
+        description="What to keep in mind about the answer, as a sentence; null if there is nothing.",
+        examples=["2 people were seen: the voice may be that of another than the face."],
+    )
+    face: FaceSchema | None = Field(description=FACE)
+    faces: int = Field(ge=0, description=FACES, examples=[1])
     quality: QualitySchema
     video_probs: list[float] | None = Field(
-        description="Probabilities from the face alone, in percent; null without video.", examples=[EXAMPLE_PERCENTAGES]
+        description="Probabilities from the face alone, in percent; null without a face.",
+        examples=[EXAMPLE_PERCENTAGES],
     )
     audio_probs: list[float] | None = Field(
-        description="Probabilities from the voice alone, in percent; null without audio.",
+        description="Probabilities from the voice alone, in percent; null without a voice.",
         examples=[EXAMPLE_PERCENTAGES],
     )
     frame_attention: list[float] | None = Field(
-        description="Weight of each frame in the model's attention, summing to 1; null without video.",
+        description="Weight of each frame in the model's attention, summing to 1; null without a face.",
         examples=[[round(1 / FRAME_COUNT, 4)] * FRAME_COUNT],
     )
 
@@ -174,14 +195,15 @@ class BatchResponse(Schema):
         return self
 
 
-def is_uncertain(probabilities: Iterable[float]) -> bool:
+def is_uncertain(probabilities: Iterable[float], evidence: Iterable[float]) -> bool:
     """Whether an answer is uncertain.
 
     Args:
         probabilities: One for each label, summing to 1, before rounding.
+        evidence: Of each modality that was used, 0 to 1.
     """
     second, first = sorted(map(float, probabilities))[-2:]
-    return first < LOWEST_PROBABILITY or first - second < SMALLEST_LEAD
+    return first < LOWEST_PROBABILITY or first - second < SMALLEST_LEAD or min(evidence) < CLEAR_EVIDENCE
 
 
 def check_scores(probs: Sequence[float], top1: TopLabel) -> None:

@@ -10,9 +10,14 @@ from pydantic import Field, model_validator
 from avemotion.api.base import REQUEST_ID, ErrorDetail, Schema
 from avemotion.api.predictions import (
     EXAMPLE_PERCENTAGES,
+    FACE,
+    FACES,
     UNCERTAIN_RULE,
+    Evidence,
+    FaceSchema,
     Modalities,
     Percentage,
+    QualitySchema,
     TopLabel,
     check_labels,
     check_scores,
@@ -25,16 +30,24 @@ class TimelineRow(Schema):
 
     start: float = Field(description="Start of the window, in seconds from the clip's start.", examples=[0.5])
     end: float = Field(description="End of the window, in seconds from the clip's start.", examples=[3.5])
-    probs: list[Percentage] = Field(
-        description="Calibrated probabilities, in percent, summing to 100.", examples=[EXAMPLE_PERCENTAGES]
+    probs: list[Percentage] | None = Field(
+        description="Calibrated probabilities, in percent, summing to 100; null if nobody was seen or heard.",
+        examples=[EXAMPLE_PERCENTAGES],
     )
-    top1: TopLabel
+    top1: TopLabel | None = Field(description="The most probable emotion; null if nobody was seen or heard.")
     uncertain: bool = Field(description=UNCERTAIN_RULE, examples=[True])
     modalities: Modalities
+    evidence: Evidence
+    face: FaceSchema | None = Field(description=FACE)
+    faces: int = Field(ge=0, description=FACES, examples=[1])
+    quality: QualitySchema
 
     @model_validator(mode="after")
     def _agrees(self) -> Self:
-        check_scores(self.probs, self.top1)
+        if (self.probs is None) != (self.top1 is None):
+            raise ValueError("a row has either both probabilities and a top label, or neither")
+        if self.probs is not None and self.top1 is not None:
+            check_scores(self.probs, self.top1)
         return self
 
 
@@ -71,7 +84,8 @@ class TimelineResponse(TimelineHead):
     @model_validator(mode="after")
     def _is_in_order(self) -> Self:
         for row in self.rows:
-            check_labels(self.labels, row.probs, row.top1)
+            if row.probs is not None and row.top1 is not None:
+                check_labels(self.labels, row.probs, row.top1)
         if not all(before.start < after.start for before, after in pairwise(self.rows)):
             raise ValueError(f"windows start at {[row.start for row in self.rows]}")
         return self

@@ -19,6 +19,7 @@ from avemotion.preprocessing.errors import EmotionError
 
 KEY_VARIABLE = "EMO_API_KEY"
 _BAR = 30
+_NOBODY = "nobody seen or heard"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -94,8 +95,8 @@ def _show(options: argparse.Namespace, predictions: Sequence[ClipPrediction]) ->
         print(f"{path}: {prediction.top1.label} – {prediction.top1.prob:.1f} % ({prediction.model}{doubt})")
         for label, probability in zip(prediction.labels, prediction.probs, strict=True):
             print(f"  {label:10} {probability:5.1f} %  {'█' * round(_BAR * probability / 100)}")
-        for reason in prediction.missing.values():
-            print(f"  {reason}")
+        for sentence in (*prediction.missing.values(), *filter(None, [prediction.note])):
+            print(f"  {sentence}")
         if isinstance(prediction, PredictResponse) and prediction.explanation:
             print(f"  {prediction.explanation}")
 
@@ -105,10 +106,11 @@ def _summary(timeline: TimelineResponse) -> str:
     stretches: list[tuple[str, float, float]] = []
     for row in timeline.rows:
         middle = (row.start + row.end) / 2
-        if stretches and stretches[-1][0] == row.top1.label:
-            stretches[-1] = (row.top1.label, stretches[-1][1], middle)
+        label = _NOBODY if row.top1 is None else f"{row.top1.label}{', uncertain' if row.uncertain else ''}"
+        if stretches and stretches[-1][0] == label:
+            stretches[-1] = (label, stretches[-1][1], middle)
         else:
-            stretches.append((row.top1.label, middle, middle))
+            stretches.append((label, middle, middle))
     return "\n".join(f"{first:6.1f} – {last:.1f} s  {label}" for label, first, last in stretches)
 
 

@@ -26,7 +26,7 @@ with needs_extra("triton"):
     from tritonclient.grpc import InferenceServerClient, InferInput, InferRequestedOutput
     from tritonclient.utils import InferenceServerException, np_to_triton_dtype
 
-    from avemotion.api.answers import ModelOutputs, clip_prediction, milliseconds
+    from avemotion.api.answers import ModelOutputs, Observation, clip_prediction, milliseconds
     from avemotion.preprocessing.clip import read_clip
 
 MODEL: Final = "emotion_int8"
@@ -80,14 +80,9 @@ class TritonClient:
         timings = milliseconds({"decode": between - begin, "inference": time.perf_counter() - between})
         predictions = []
         for row, clip in enumerate(decoded):
-            prediction = clip_prediction(
-                outputs,
-                row,
-                present=clip.present.tolist(),
-                missing=clip.missing,
-                face=None if clip.face is None else vars(clip.face),
-                quality=vars(clip.quality),
-            )
+            face = None if clip.face is None else vars(clip.face)
+            seen = Observation(clip.present.tolist(), clip.missing, face, clip.faces, vars(clip.quality))
+            prediction = clip_prediction(outputs, row, seen)
             predictions.append(DirectPrediction(**dict(prediction), timings_ms=timings))
         return predictions
 

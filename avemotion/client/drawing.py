@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import shutil
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -30,10 +32,17 @@ def draw_in_terminal(timeline: TimelineResponse, *, width: int | None = None, co
     figure: Any = plotext.figure
     figure.clear()
     figure.plot_size(width or max(_NARROWEST, shutil.get_terminal_size().columns), _ROWS)
-    times = _centres(timeline)
-    for index, label in enumerate(timeline.labels):
-        values = [row.probs[index] for row in timeline.rows]
-        figure.draw(figure.signal(times, values, marker="braille").lines().label(label))
+    # plotext aborts the process where a value is NaN.
+    seen = [number for number, row in enumerate(timeline.rows) if row.probs is not None]
+    breaks = [number for number, (before, after) in enumerate(pairwise(seen), start=1) if after > before + 1]
+    centres = _centres(timeline)
+    for index, label in enumerate(timeline.labels if seen else []):
+        values = _values(timeline, index)
+        times, heights = [centres[number] for number in seen], [values[number] for number in seen]
+        signal = figure.signal(times, heights, marker="braille").lines().label(label)
+        for number in breaks:
+            signal.line(number, active=False)
+        figure.draw(signal)
     figure.title("expressed emotion, as estimated, in percent over seconds")
     figure.ruler("y").lim(0, 100)
     return str(figure.build().string(colorless=not colour))
@@ -50,13 +59,18 @@ def draw_png(timeline: TimelineResponse, path: Path) -> None:
 
     figure = Figure(figsize=(10, 4), layout="constrained")
     axes = figure.subplots()
-    shares = [[row.probs[index] for row in timeline.rows] for index in range(len(timeline.labels))]
+    shares = [_values(timeline, index) for index in range(len(timeline.labels))]
     axes.stackplot(_centres(timeline), shares, labels=timeline.labels, colors=[f"C{i}" for i in range(len(shares))])
     axes.set(xlabel="time (s)", ylabel="probability (%)", ylim=(0, 100), title="Expressed emotion, as estimated")
     axes.margins(x=0)
     handles, labels = axes.get_legend_handles_labels()
     axes.legend(handles[::-1], labels[::-1], loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
     figure.savefig(path, dpi=120)
+
+
+def _values(timeline: TimelineResponse, label: int) -> list[float]:
+    """Probability of one label in each window, in percent; NaN, which leaves a gap, where nobody was found."""
+    return [math.nan if row.probs is None else row.probs[label] for row in timeline.rows]
 
 
 def _centres(timeline: TimelineResponse) -> list[float]:

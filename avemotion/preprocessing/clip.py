@@ -18,7 +18,8 @@ from avemotion.preprocessing.audio import Sound, read_sound
 from avemotion.preprocessing.contract import FRAMES, LOG_MEL, PRESENT, WINDOW_SAMPLES, WINDOW_SECONDS, CropMode
 from avemotion.preprocessing.errors import DamagedMediaError
 from avemotion.preprocessing.execution import both, stage
-from avemotion.preprocessing.face import FaceBox, crop_frames
+from avemotion.preprocessing.face import NO_FACE, Crops, crop_frames
+from avemotion.preprocessing.face_detector import FaceBox
 from avemotion.preprocessing.frame import Frame
 from avemotion.preprocessing.limits import DecodeBudget, MediaLimits
 from avemotion.preprocessing.log_mel import log_mel
@@ -40,7 +41,8 @@ class Window:
         present: bool [2]: whether there is video, whether there is audio.
         start: Start of the window, in seconds.
         length: Length of the part of the window that the clip covers, in seconds; at most the contract's.
-        face: The face; None if none was found or looked for.
+        face: The face of the person whom the frames show; None if no face was found or looked for.
+        faces: Number of people seen; 0 if none was looked for.
         quality: Measurements of the frames and the sound.
         missing: For each modality that the tensors lack, the reason, as a sentence.
     """
@@ -51,6 +53,7 @@ class Window:
     start: float
     length: float
     face: FaceBox | None
+    faces: int
     quality: Quality
     missing: dict[str, str]
 
@@ -148,28 +151,32 @@ def make_clip(decoded: DecodedWindow, report: ClipReport, crop: CropMode) -> Cli
     return Clip(**vars(window), waveform=waveform, report=report)
 
 
-def make_window(decoded: DecodedWindow, crop: CropMode) -> Window:
+def make_window(decoded: DecodedWindow, crop: CropMode, follow: FaceBox | None = None) -> Window:
     """Compute the tensors of a window: crop and resize its frames, take the log-mel spectrogram of its sound.
 
     Args:
         decoded: The window's frames and sound. Silence counts as missing audio.
-        crop: How frames are cropped.
+        crop: How frames are cropped. Without a face, video counts as missing if faces are to be cropped.
+        follow: Where the person to be followed was seen last; None for the most prominent person.
     """
     sound, missing = decoded.sound, decoded.missing
     with stage("crop"):
-        pixels, face = crop_frames(decoded.frames, crop) if decoded.frames else (None, None)
+        crops = crop_frames(decoded.frames, crop, follow) if decoded.frames else Crops(None, None, 0)
+    if decoded.frames and crops.pixels is None:
+        missing = missing | {"video": NO_FACE}
     if sound is not None and sound.silent:
         missing = missing | {"audio": "The audio track is silent."}
     with stage("mel"):
         spectrogram = None if sound is None or sound.silent else log_mel(sound.waveform)
     return Window(
-        frames=FRAMES.zeros()[0] if pixels is None else pixels,
+        frames=FRAMES.zeros()[0] if crops.pixels is None else crops.pixels,
         log_mel=LOG_MEL.zeros()[0] if spectrogram is None else spectrogram,
-        present=np.array([pixels is not None, spectrogram is not None]),
+        present=np.array([crops.pixels is not None, spectrogram is not None]),
         start=decoded.start,
         length=decoded.length,
-        face=face,
-        quality=measure_quality(pixels, face, sound, decoded.length),
+        face=crops.face,
+        faces=crops.people,
+        quality=measure_quality(crops.pixels, crops.face, sound, decoded.length),
         missing=missing,
     )
 

@@ -15,7 +15,7 @@ from avemotion.preprocessing.errors import ContractMismatchError
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-CONTRACT_VERSION: Final = 1
+CONTRACT_VERSION: Final = 2
 """Raised whenever the same frames and sound would give other tensors, or a tensor's name or meaning changes.
 Corrections of how files are decoded do not raise it: a model stays valid."""
 
@@ -61,8 +61,11 @@ IMAGENET_MEAN: Final = (0.485, 0.456, 0.406)
 IMAGENET_STD: Final = (0.229, 0.224, 0.225)
 """Standard deviation of ImageNet's RGB values in [0, 1]; divided by inside the graph."""
 
+LOWEST_EVIDENCE: Final = 0.5
+"""A modality with less evidence counts as missing: in the graph, and in every answer."""
+
 CropMode = Literal["face", "none"]
-"""`face`: a square around the face, or the centre square if no face is found. `none`: the whole frame, resized."""
+"""`face`: a square around the face, video is missing if no face is found. `none`: the whole frame, resized."""
 
 CROP_MODES: Final[tuple[CropMode, ...]] = get_args(CropMode)
 
@@ -95,7 +98,8 @@ LOG_MEL: Final = TensorSpec("log_mel", "float32", (MEL_BINS, MEL_FRAMES))
 """Log-mel spectrogram scaled to [-1, 1]; zeros without audio."""
 
 PRESENT: Final = TensorSpec("present", "bool", (2,))
-"""Whether there is video, whether there is audio, in the order of `MODALITIES`. The network replaces a missing one."""
+"""Whether there are frames of a face and sound above the floor, in the order of `MODALITIES`, as far as preprocessing
+can tell. The network ignores the other tensor of a missing modality."""
 
 PROBABILITIES: Final = TensorSpec("probabilities", "float32", (len(LABELS),))
 """Temperature-calibrated softmax."""
@@ -112,8 +116,13 @@ AUDIO_PROBABILITIES: Final = TensorSpec("audio_probabilities", "float32", (len(L
 FRAME_ATTENTION: Final = TensorSpec("frame_attention", "float32", (FRAME_COUNT,))
 """Attention to each frame, summing to 1; uniform for fusions without attention."""
 
+EVIDENCE: Final = TensorSpec("evidence", "float32", (2,))
+"""The model's own probability that the frames show a face and that the sound holds a voice, in the order of
+`MODALITIES`; 0 for what is not present. Below `LOWEST_EVIDENCE` a modality counts as missing inside the graph; if both
+do, probabilities are uniform."""
+
 INPUTS: Final = (FRAMES, LOG_MEL, PRESENT)
-OUTPUTS: Final = (PROBABILITIES, LOGITS, VIDEO_PROBABILITIES, AUDIO_PROBABILITIES, FRAME_ATTENTION)
+OUTPUTS: Final = (PROBABILITIES, LOGITS, VIDEO_PROBABILITIES, AUDIO_PROBABILITIES, FRAME_ATTENTION, EVIDENCE)
 MODALITIES: Final = ("video", "audio")
 
 

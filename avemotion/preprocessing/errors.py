@@ -36,6 +36,12 @@ class ModelFileError(EmotionError):
     code = "bad_model_file"
 
 
+class NobodyFoundError(EmotionError):
+    """A clip shows no face and holds no voice, so that there is nothing to judge."""
+
+    code = "nobody_found"
+
+
 class MediaError(EmotionError):
     """A clip cannot be read; subclasses give the reason."""
 

@@ -1,183 +1,220 @@
-"""Face detection and crop, with one box for a whole window.
+"""One person's face in the frames of a window: who is looked at, and the crop.
 
-The detector is OpenCV's Haar cascade, which takes milliseconds and needs no further model; the median over a few frames
-makes the box steady. One box for all frames keeps the movement of the head in the clip, which a box per frame would
-cancel. docs/decisions/face-detector.md has the measurements.
+Faces are looked for in three of the eight frames and linked to people, so that a spurious detection in one frame
+counts for nothing and the crop never jumps from one person to another. One box serves all frames unless the person
+moves far: a box per frame would cancel the movement of the head. docs/decisions/face-detector.md has the measurements.
 """
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cache
+from dataclasses import dataclass, field
+from itertools import pairwise
+from statistics import median
 from typing import Final
 
-import cv2
 import numpy as np
-from cv2.data import haarcascades
 
 from avemotion.preprocessing.contract import CropMode
 from avemotion.preprocessing.execution import for_each
+from avemotion.preprocessing.face_detector import SEARCHES, FaceBox, faces_in
 from avemotion.preprocessing.frame import Frame, Square, UInt8Array
 
 CROP_FACTOR: Final = 1.1
-"""Side of the crop relative to the detected box: room for an open mouth, yet close to the images of FER2013, on which
-video branches are pre-trained and which are cropped at about the detector's own box."""
+"""Side of the crop relative to the box: room for an open mouth, yet close to the images of FER2013, on which video
+branches are pre-trained and which are cropped at about the detector's own box."""
 
-_DETECTION_FRAMES: Final = (1, 4, 6)
-_DETECTION_SIDE: Final = 320
-_SMALLEST_FACE: Final = 0.1
-"""Size of the smallest face to find, as a fraction of the frame's shorter side."""
+NO_FACE: Final = "No face was found."
+"""Why video is missing although its frames could be decoded."""
 
-_SCALE: Final = 1.2
-"""Ratio between successive sizes of the detector's search."""
+_OUTER: Final = (1, 6)
+_MIDDLE: Final = 4
+"""Indices of the frames that are searched. The middle one is searched if one of the outer ones shows a face: a person
+is seen in at least two."""
 
-_NEIGHBOURS: Final = 3
-_GROUPING: Final = 0.2
-"""Number of further candidates that make a face, and how far apart they may lie (OpenCV's `GROUP_EPS`)."""
+_FEWEST: Final = 2
+"""Detections that make a person."""
 
-_LADDER: Final = (0.32, 0.18)
-"""Lower bounds of the first two searches, as fractions of the shorter side. Large faces are found in a fraction of the
-time that small ones take, and once a large face is found, smaller sizes are skipped. No size is searched twice."""
+_FARTHEST: Final = 1.0
+"""Largest distance between two boxes of one person, in units of the larger box."""
 
-_MARGIN: Final = _SCALE**2
-"""A face ends the search if the neighbouring sizes have been searched, too: the result then equals that of a search
-over all sizes."""
+_LARGEST_RATIO: Final = 1.7
+"""Largest ratio of the sizes of two boxes of one person."""
+
+_STEADY: Final = 1 / 3
+"""A person who moves by at most this part of the box between two detections gets one box for all frames."""
+
+
+@dataclass
+class Person:
+    """The detections of one person in a window.
+
+    Attributes:
+        boxes: Boxes by the index of the frame.
+    """
+
+    boxes: dict[int, FaceBox] = field(default_factory=dict)
+
+    @property
+    def box(self) -> FaceBox:
+        """The median box."""
+        return _median(list(self.boxes.values()))
+
+    @property
+    def prominence(self) -> float:
+        """Sum of the heights of all boxes, as fractions of the frame's."""
+        return sum(box.height for box in self.boxes.values())
+
+    def box_at(self, index: int) -> FaceBox:
+        """The box of a frame: the median one, or one between two detections if the person moves far."""
+        boxes = [self.boxes[key] for key in sorted(self.boxes)]
+        if all(_distance(before, after) <= _STEADY for before, after in pairwise(boxes)):
+            return self.box
+        values = np.array([_numbers(box) for box in boxes])
+        return FaceBox(*(float(np.interp(index, sorted(self.boxes), column)) for column in values.T))
 
 
 @dataclass(frozen=True)
-class FaceBox:
-    """The median detected face, as fractions of the upright frame's width and height.
+class Crops:
+    """The frames of a window, cropped.
 
     Attributes:
-        left: Left edge, 0 to 1.
-        top: Upper edge, 0 to 1.
-        width: Width, 0 to 1.
-        height: Height, 0 to 1.
+        pixels: uint8 [8, 112, 112, 3] RGB; None if no face was found.
+        face: The median box of the person; None if no face was found or looked for.
+        people: Number of people seen; 0 if none was looked for.
     """
 
-    left: float
-    top: float
-    width: float
-    height: float
+    pixels: UInt8Array | None
+    face: FaceBox | None
+    people: int
 
 
-def crop_frames(frames: Sequence[Frame], crop: CropMode) -> tuple[UInt8Array, FaceBox | None]:
+def crop_frames(frames: Sequence[Frame], crop: CropMode, follow: FaceBox | None = None) -> Crops:
     """Crop and resize the frames of one window into the contract's tensor.
 
     Args:
         frames: The window's eight frames in order.
         crop: `face` crops a square around the face; `none` squeezes the whole frame.
-
-    Returns:
-        uint8 [8, 112, 112, 3] RGB, and the face; None if none was found or looked for.
+        follow: Where the person to be followed was seen last; None for the most prominent person.
     """
-    face = find_face(frames) if crop == "face" else None
+    if crop == "none":
+        return Crops(np.stack(for_each(lambda frame: frame.resized(None), frames)), None, 0)
+    people = find_people(frames, follow)
+    if not people:
+        return Crops(None, None, 0)
+    person = choose(people, follow)
 
-    def cropped(frame: Frame) -> UInt8Array:
-        # Each frame has a size of its own: it can change within a window, as when a phone is turned.
-        return frame.resized(crop_square(face, frame.width, frame.height) if crop == "face" else None)
+    def cropped(numbered: tuple[int, Frame]) -> UInt8Array:
+        index, frame = numbered
+        return frame.resized(crop_square(person.box_at(index), frame.width, frame.height))
 
-    return np.stack(for_each(cropped, frames)), face
+    return Crops(np.stack(for_each(cropped, enumerate(frames))), person.box, len(people))
 
 
-def find_face(frames: Sequence[Frame]) -> FaceBox | None:
-    """Find the largest face in a few frames of a window.
+def find_people(frames: Sequence[Frame], follow: FaceBox | None = None) -> list[Person]:
+    """Find the people in a window, in ever larger images until somebody is found.
 
     Args:
         frames: The window's eight frames in order.
+        follow: Where a person was seen last; the search goes on until that person is found, too.
 
     Returns:
-        The median box; None if none of these frames shows a face.
+        The people of the last search that found any.
     """
-    boxes = [box for box in for_each(_box, [frames[index] for index in _DETECTION_FRAMES]) if box is not None]
-    if not boxes:
-        return None
-    left, top, width, height = (float(value) for value in np.median(boxes, axis=0))
-    return FaceBox(left, top, width, height)
-
-
-def _box(frame: Frame) -> tuple[float, float, float, float] | None:
-    """Left, top, width and height of the largest face as fractions of the frame, or None."""
-    grey = frame.grey(_DETECTION_SIDE)
-    box = largest_face(grey)
-    if box is None:
-        return None
-    height, width = grey.shape
-    return box[0] / width, box[1] / height, box[2] / width, box[3] / height
-
-
-def largest_face(grey: np.ndarray) -> tuple[int, int, int, int] | None:
-    """Find the largest face in a grey image.
-
-    Args:
-        grey: uint8 [height, width].
-
-    Returns:
-        Left, top, width and height in pixels, or None.
-    """
-    shorter = min(grey.shape)
-    smallest = max(20, round(shorter * _SMALLEST_FACE))
-    candidates: list[Sequence[int]] = []
-    larger = None
-    for fraction in _LADDER:
-        at_least = round(shorter * fraction)
-        if at_least > smallest * _SCALE:
-            candidates.extend(_candidates(grey, at_least, larger))
-            box = _largest(candidates)
-            if box is not None and box[2] > at_least * _MARGIN:
-                return box
-            larger = at_least
-    return _largest([*candidates, *_candidates(grey, smallest, larger)])
-
-
-def _candidates(grey: np.ndarray, smallest: int, larger: int | None) -> Sequence[Sequence[int]]:
-    """All candidates of at least the smallest size and below the larger one; a face has many candidates."""
-    largest = 0 if larger is None else larger - 1
-    found: Sequence[Sequence[int]] = _cascade().classifier.detectMultiScale(
-        grey, scaleFactor=_SCALE, minNeighbors=0, minSize=(smallest, smallest), maxSize=(largest, largest)
-    )
+    found: list[Person] = []
+    pixels = max(frame.width * frame.height for frame in frames)
+    for search in range(len(SEARCHES)):
+        if search and pixels <= SEARCHES[search - 1]:
+            break  # The search before it has seen every pixel.
+        people = _search(frames, search)
+        if people and (follow is None or any(is_same(person.box, follow) for person in people)):
+            return people
+        found = found or people
     return found
 
 
-def _largest(candidates: Sequence[Sequence[int]]) -> tuple[int, int, int, int] | None:
-    found, _ = cv2.groupRectangles(candidates, _NEIGHBOURS, _GROUPING)
-    if len(found) == 0:
-        return None
-    # A fixed choice among equally large faces: the order of candidates depends on threads.
-    left, top, width, height = max(found, key=lambda box: (int(box[2]) * int(box[3]), -int(box[0]), -int(box[1])))
-    return int(left), int(top), int(width), int(height)
-
-
-def crop_square(face: FaceBox | None, width: int, height: int) -> Square:
-    """The square that is cropped from every frame of a window.
+def choose(people: Sequence[Person], follow: FaceBox | None = None) -> Person:
+    """The person to be followed if seen, or else the most prominent one.
 
     Args:
-        face: The face, or None for the centre of the frame.
-        width: Width of the upright frames, in pixels.
-        height: Height of the upright frames, in pixels.
+        people: The people of a window, at least one.
+        follow: Where the person to be followed was seen last.
+    """
+    same = [] if follow is None else [person for person in people if is_same(person.box, follow)]
+    if follow is not None and same:
+        return min(same, key=lambda person: _distance(person.box, follow))
+    return max(people, key=lambda person: (person.prominence, -person.box.left, -person.box.top))
+
+
+def link(detections: dict[int, list[FaceBox]]) -> list[Person]:
+    """Link the faces of several frames to people, the closest pairs of boxes first.
+
+    Args:
+        detections: Faces by the index of the frame, in order.
 
     Returns:
-        A square inside the frame: around the face, enlarged by `CROP_FACTOR`, or the largest one at the centre.
+        Everybody who is seen in at least two frames.
     """
-    shorter = min(width, height)
-    if face is None:
-        return Square((width - shorter) // 2, (height - shorter) // 2, shorter)
-    size = min(shorter, round(max(face.width * width, face.height * height) * CROP_FACTOR))
+    people: list[Person] = []
+    for index, boxes in detections.items():
+        last = [(person, person.boxes[max(person.boxes)]) for person in people]
+        pairs = [
+            (_distance(before, box), number, person)
+            for number, box in enumerate(boxes)
+            for person, before in last
+            if is_same(before, box)
+        ]
+        taken: set[int] = set()
+        for _, number, person in sorted(pairs, key=lambda pair: pair[:2]):
+            if number not in taken and index not in person.boxes:
+                person.boxes[index] = boxes[number]
+                taken.add(number)
+        people.extend(Person({index: box}) for number, box in enumerate(boxes) if number not in taken)
+    return [person for person in people if len(person.boxes) >= _FEWEST]
+
+
+def is_same(one: FaceBox, other: FaceBox) -> bool:
+    """Whether two boxes, seconds apart, can be the same person's: close to each other and of similar size."""
+    ratio = one.height / other.height
+    return _distance(one, other) <= _FARTHEST and 1 / _LARGEST_RATIO <= ratio <= _LARGEST_RATIO
+
+
+def crop_square(face: FaceBox, width: int, height: int) -> Square:
+    """The square that is cropped from a frame.
+
+    Args:
+        face: The face.
+        width: Width of the upright frame, in pixels.
+        height: Height of the upright frame, in pixels.
+
+    Returns:
+        A square inside the frame, around the face and enlarged by `CROP_FACTOR`.
+    """
+    size = min(width, height, round(max(face.width * width, face.height * height) * CROP_FACTOR))
     size = max(1, size)
-    left = round((face.left + face.width / 2) * width - size / 2)
-    top = round((face.top + face.height / 2) * height - size / 2)
+    x, y = face.centre
+    left, top = round(x * width - size / 2), round(y * height - size / 2)
     return Square(min(max(0, left), width - size), min(max(0, top), height - size), size)
 
 
-class _Cascade(threading.local):
-    """OpenCV's detector, one per thread, because it holds the image that it searches."""
+def _search(frames: Sequence[Frame], search: int) -> list[Person]:
+    detections = dict(zip(_OUTER, for_each(lambda index: faces_in(frames[index], search), _OUTER), strict=True))
+    if any(detections.values()):
+        detections[_MIDDLE] = faces_in(frames[_MIDDLE], search)
+    return link(dict(sorted(detections.items())))
 
-    def __init__(self) -> None:
-        self.classifier = cv2.CascadeClassifier(f"{haarcascades}haarcascade_frontalface_alt2.xml")
+
+def _distance(one: FaceBox, other: FaceBox) -> float:
+    """Distance of the centres in units of the larger box, the same for any aspect ratio of the frame."""
+    across = (one.centre[0] - other.centre[0]) / max(one.width, other.width)
+    down = (one.centre[1] - other.centre[1]) / max(one.height, other.height)
+    return float(np.hypot(across, down))
 
 
-@cache
-def _cascade() -> _Cascade:
-    return _Cascade()
+def _median(boxes: Sequence[FaceBox]) -> FaceBox:
+    # Not numpy's: its first call loads 28 MB of modules.
+    return FaceBox(*(median(values) for values in zip(*map(_numbers, boxes), strict=True)))
+
+
+def _numbers(box: FaceBox) -> tuple[float, float, float, float]:
+    return box.left, box.top, box.width, box.height

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from avemotion.preprocessing.audio import Sound
 from avemotion.preprocessing.contract import WINDOW_SECONDS
-from avemotion.preprocessing.face import FaceBox
+from avemotion.preprocessing.face_detector import FaceBox
 from avemotion.preprocessing.frame import Frame
 from avemotion.preprocessing.media import Track
 
@@ -83,7 +83,7 @@ class Quality:
 
     Attributes:
         face_height: Height of the detected face, as a fraction of the frame's; None without a face.
-        brightness: Mean luma of the model's input frames, 0 (black) to 1 (white); None without video.
+        brightness: Mean luma of the model's input frames, 0 (black) to 1 (white); None if video is missing.
         audio_level: Root mean square of the sound, in dB relative to full scale, at least `QUIETEST`; None without an
             audio track.
         clipping: Share of the samples at or beyond `CLIPPED`, 0 to 1; None without an audio track.
@@ -120,7 +120,7 @@ def measure_quality(
     """Measure the quality of one window.
 
     Args:
-        frames: uint8 [8, 112, 112, 3] RGB; None without video.
+        frames: uint8 [8, 112, 112, 3] RGB; None without video or face.
         face: The detected face.
         sound: The window's sound; None if there is no audio track or it could not be decoded.
         length: Length of the part of the window that the clip covers, in seconds.

@@ -1,8 +1,9 @@
 """A clip of up to a minute becomes a sequence of windows in one decoding pass.
 
 Each window equals what `read_clip` returns for that part of the clip: its frames lie at the midpoints of its eight
-equal parts, and its face box is the median over a few of its own frames. Windows overlap by most of their length, so
-that the box moves like a running median over three seconds, without a jump if the detector misses one frame.
+equal parts, and its face box is the median over a few of its own frames. The person of the window before is followed
+as long as the face is seen. Windows overlap by most of their length, so that the box moves like a running median over
+three seconds.
 
 A decoded frame is kept only until the windows that show it are complete, at most three seconds, and at most at the
 size of 1080p, so that memory does not grow with the clip.
@@ -23,6 +24,7 @@ from avemotion.preprocessing.audio import Sound
 from avemotion.preprocessing.clip import SHORTEST_WINDOW, DecodedWindow, Window, make_window, read_audio
 from avemotion.preprocessing.contract import FRAME_COUNT, FRAMES, LOG_MEL, PRESENT, WINDOW_SECONDS, CropMode
 from avemotion.preprocessing.errors import ClipTooLongError, DamagedMediaError
+from avemotion.preprocessing.face_detector import FaceBox
 from avemotion.preprocessing.frame import Frame
 from avemotion.preprocessing.limits import DecodeBudget, MediaLimits
 from avemotion.preprocessing.media import Media, Track, open_media
@@ -114,9 +116,11 @@ def _read_timeline(source: bytes | Path, step: float, crop: CropMode, longest: f
         sound = read_audio(media.audio, start, end - start, budget, {})
         decoded_video = False
         windows: list[Window] = []
+        follow: FaceBox | None = None
         for window_start, frames in zip(starts, _frames(media.video, starts, length, budget), strict=True):
             heard = None if sound is None else sound.window(window_start - start, length)
-            windows.append(make_window(_decoded_window(media, frames, heard, window_start, length), crop))
+            windows.append(make_window(_decoded_window(media, frames, heard, window_start, length), crop, follow))
+            follow = windows[-1].face or follow
             decoded_video = decoded_video or bool(frames)
         if not decoded_video and sound is None:
             raise DamagedMediaError(f"Nothing in the file could be decoded: {' '.join(windows[0].missing.values())}")

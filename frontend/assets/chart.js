@@ -2,6 +2,7 @@
 // without eight colours. People who do not see it have the table.
 
 import { element } from "./elements.js";
+import { stretches } from "./stretches.js";
 import { capitalised, percent } from "./words.js";
 
 const SVG = "http://www.w3.org/2000/svg";
@@ -24,12 +25,13 @@ export function showChart(chart, timeline, summary) {
   const { labels, rows, duration } = timeline;
   chart.setAttribute("role", "img");
   chart.setAttribute("aria-label", summary);
-  const tops = new Set(rows.map(({ top1 }) => top1.label));
+  const tops = new Set(rows.map(({ top1 }) => top1?.label));
+  const doubts = stretches(timeline).filter(({ label, uncertain }) => label !== null && uncertain);
   chart.replaceChildren(
     ...labels.flatMap((label, index) => [
       element("span", { class: "label" }, capitalised(label)),
-      curve(timeline, index, tops.has(label)),
-      element("span", { class: "number" }, percent(Math.max(0, ...rows.map(({ probs }) => probs[index])))),
+      curve(timeline, index, tops.has(label), doubts),
+      element("span", { class: "number" }, percent(Math.max(0, ...rows.map(({ probs }) => probs?.[index] ?? 0)))),
     ]),
     axis(duration),
     element("span", { class: "moment" }),
@@ -46,23 +48,47 @@ export function showMoment(chart, share) {
   chart.style.setProperty("--moment", String(Math.min(1, share)));
 }
 
-function curve({ rows, duration }, index, isTop) {
+function curve({ rows, duration }, index, isTop, doubts) {
   const svg = document.createElementNS(SVG, "svg");
   svg.setAttribute("viewBox", `0 0 ${duration} ${FULL}`);
   svg.setAttribute("preserveAspectRatio", "none");
   svg.setAttribute("class", isTop ? "curve top" : "curve");
-  const points = pointsOf(rows, index, duration);
-  const line = points.map(([x, y]) => `${x} ${y}`).join(" L ");
-  const end = points.at(-1)[0];
-  svg.append(path("area", `M 0 ${FULL} L ${line} L ${end} ${FULL} Z`), path("line", `M ${line}`));
+  svg.append(...doubts.map(({ start, end }) => path("doubt", `M ${start} 0 H ${end} V ${FULL} H ${start} Z`)));
+  for (const points of partsOf(rows, index, duration)) {
+    const line = points.map(([x, y]) => `${x} ${y}`).join(" L ");
+    const [start, end] = [points[0][0], points.at(-1)[0]];
+    svg.append(path("area", `M ${start} ${FULL} L ${line} L ${end} ${FULL} Z`), path("line", `M ${line}`));
+  }
   return svg;
 }
 
-/** An estimate stands at the middle of its window; the first and the last reach to the ends of the clip. */
-function pointsOf(rows, index, duration) {
-  const points = rows.map(({ start, end, probs }) => [(start + end) / 2, FULL - probs[index]]);
-  const isLast = rows.at(-1).end >= duration - (rows.length > 1 ? rows[1].start - rows[0].start : 0);
-  return [[0, points[0][1]], ...points, [isLast ? duration : rows.at(-1).end, points.at(-1)[1]]];
+/**
+ * The parts of a curve, between which nobody was seen or heard. An estimate stands for a step around the middle of its
+ * window; the first and the last reach to the ends of the clip.
+ */
+function partsOf(rows, index, duration) {
+  const step = rows.length > 1 ? rows[1].start - rows[0].start : 0;
+  const isLast = rows.at(-1).end >= duration - step;
+  const parts = [];
+  let part = null;
+  for (const [number, { start, end, probs }] of rows.entries()) {
+    if (probs === null) {
+      part = null;
+      continue;
+    }
+    const [middle, height] = [(start + end) / 2, FULL - probs[index]];
+    if (part === null) {
+      part = [[number === 0 ? 0 : middle - step / 2, height]];
+      parts.push(part);
+    }
+    part.push([middle, height]);
+    if (number === rows.length - 1) {
+      part.push([isLast ? duration : end, height]);
+    } else if (rows[number + 1].probs === null) {
+      part.push([middle + step / 2, height]);
+    }
+  }
+  return parts;
 }
 
 function path(kind, d) {

@@ -3,7 +3,7 @@
 
 /**
  * @typedef {"denied" | "no-device" | "busy" | "lost" | "insecure" | "unsupported" | "empty" | "offline" | "unreachable"
- *   | "unauthorized" | "too-large" | "unreadable" | "no-model" | "slow" | "rate-limited" | "unavailable" | "unexpected"} Kind
+ *   | "unauthorized" | "too-large" | "nobody" | "unreadable" | "no-model" | "slow" | "rate-limited" | "unavailable" | "unexpected"} Kind
  *
  * @typedef {"open" | "send" | "none"} Remedy - Open the camera again, send the clip again, or neither helps.
  */
@@ -66,6 +66,12 @@ const TEXTS = {
     advice: "Choose a shorter clip, or record one: a few seconds are enough.",
     remedy: "none",
   },
+  nobody: {
+    title: "Nobody was seen or heard",
+    advice:
+      "Face the camera in good light, speak, and record again; or choose a clip that shows a face or holds a voice.",
+    remedy: "open",
+  },
   unreadable: {
     title: "The clip cannot be read",
     advice: "Record again or choose another file: mp4, mov, webm, matroska, avi, wav or flac.",
@@ -110,6 +116,9 @@ const KINDS_OF_STATUSES = {
   503: "unavailable",
 };
 
+/** Errors that have a text of their own, by the server's code. @type {Record<string, Kind>} */
+const KINDS_OF_CODES = { nobody_found: "nobody" };
+
 /** Names of the errors that `getUserMedia` is rejected with. @type {Record<string, Kind>} */
 const KINDS_OF_CAMERA_ERRORS = {
   NotAllowedError: "denied",
@@ -150,13 +159,13 @@ export function failureOfCamera(error) {
  * Why the server did not answer with a result.
  *
  * @param {number} status - HTTP status.
- * @param {{error?: {message?: string}} | null} body - The body, where it is JSON.
+ * @param {{error?: {code?: string, message?: string}} | null} body - The body, where it is JSON.
  * @param {string | null} retryAfter - The header of this name.
  * @returns {Failure}
  */
 export function failureOfResponse(status, body, retryAfter) {
   const seconds = Number.parseInt(retryAfter ?? "", 10);
-  return new Failure(KINDS_OF_STATUSES[status] ?? "unexpected", {
+  return new Failure(KINDS_OF_CODES[body?.error?.code] ?? KINDS_OF_STATUSES[status] ?? "unexpected", {
     message: body?.error?.message ?? `The server answered with status ${status}.`,
     retryAfter: seconds > 0 ? seconds : null,
   });

@@ -28,13 +28,12 @@ const SHORT = 1 / 6;
 /**
  * What a person should know of the clip before they believe the numbers.
  *
- * @param {Pick<import("./api.js").Answer, "quality" | "modalities" | "missing" | "face">} answer
+ * @param {Pick<import("./api.js").Answer, "quality" | "modalities" | "missing">} answer
  * @returns {string[]} Sentences, none where all is well.
  */
-export function hints({ quality, modalities, missing, face }) {
+export function hints({ quality, modalities, missing }) {
   const { face_height, brightness, audio_level, clipping, padding } = quality;
   const found = [
-    [modalities.video && face === null, "No face was found; the middle of the picture was used."],
     [face_height !== null && face_height < SMALL_FACE, "The face is small: come closer to the camera."],
     [brightness !== null && brightness < DARK, "The picture is too dark: turn on a light in front of you."],
     [brightness !== null && brightness > BRIGHT, "The picture is too bright: turn away from the light."],

@@ -32,10 +32,11 @@ export async function showResult(entry, signal) {
   byId("explained").hidden = answer.explanation === null;
   showBranches(answer);
   showDetails(entry);
-  showAttention(answer.frame_attention, []);
+  byId("basis").textContent = basis(answer);
+  showAttention(answer.frame_attention, [], answer.face);
   const pictures = await entry.pictures;
   if (!signal.aborted) {
-    showAttention(answer.frame_attention, pictures);
+    showAttention(answer.frame_attention, pictures, answer.face);
   }
 }
 
@@ -50,6 +51,14 @@ function row(label, probability, answer) {
   );
 }
 
+/** What the answer is based on: both, or the one that was found. */
+function basis({ modalities }) {
+  if (modalities.video && modalities.audio) {
+    return "Face and voice together";
+  }
+  return modalities.video ? "The face alone" : "The voice alone";
+}
+
 /** The second is part of an uncertain answer: it might as well be that. */
 function runnerUp({ labels, probs, top1 }) {
   const others = labels.map((label, index) => [label, probs[index]]).filter(([label]) => label !== top1.label);
@@ -59,15 +68,17 @@ function runnerUp({ labels, probs, top1 }) {
 
 function notes(answer) {
   const madeUp = answer.model === "mock" ? ["These numbers are made up: the server runs without a model."] : [];
-  return [...madeUp, ...hints(answer)];
+  return [...madeUp, ...(answer.note === null ? [] : [answer.note]), ...hints(answer)];
 }
 
 function showDetails({ answer, sent }) {
-  const validation = validationOf(answer.model, answer.model_version);
+  const validation = validationOf(answer.model, answer.model_version, answer.modalities);
   const facts = [
     ["Sent", SENT[sent]],
     ["Model", `${answer.model}, version ${answer.model_version}`],
-    ...(validation ? [["Right in validation", `${percent(validation.percent)} of ${validation.clips} clips`]] : []),
+    ...(validation
+      ? [["Right in validation", `${percent(validation.percent)} of ${validation.clips} clips, ${validation.basis}`]]
+      : []),
     ...Object.entries(answer.timings_ms).map(([stage, time]) => [STAGES[stage] ?? stage, `${Math.round(time)} ms`]),
     ["Request", answer.request_id],
   ];

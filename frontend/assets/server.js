@@ -16,8 +16,12 @@ import { get } from "./api.js";
  * @property {string[]} versions
  * @property {boolean} ready
  * @property {boolean} default
- * @property {{validation?: {clips?: number, both?: {accuracy?: number}}} | null} metrics - Of its newest version.
+ * @property {{validation?: Record<string, number | {accuracy?: number}>} | null} metrics - Of its newest version: the
+ *   number of `clips`, and how often it was right with `both`, by `video only`, and by `audio only`.
  */
+
+const FACE_ALONE = ["video only", "by the face alone"];
+const VOICE_ALONE = ["audio only", "by the voice alone"];
 
 /** @type {Promise<Contract> | null} */
 let asked = null;
@@ -59,10 +63,13 @@ export async function readyModels(key) {
  *
  * @param {string} name
  * @param {string} version
- * @returns {{percent: number, clips: number} | null}
+ * @param {{video: boolean, audio: boolean}} [modalities] - What it went by.
+ * @returns {{percent: number, clips: number, basis: string} | null}
  */
-export function validationOf(name, version) {
+export function validationOf(name, version, { video, audio } = { video: true, audio: true }) {
   const model = known.find((other) => other.name === name && other.versions.at(-1) === version);
-  const { clips, both } = model?.metrics?.validation ?? {};
-  return clips && both?.accuracy ? { percent: 100 * both.accuracy, clips } : null;
+  const validation = model?.metrics?.validation ?? {};
+  const [kind, basis] = video && audio ? ["both", "by face and voice"] : video ? FACE_ALONE : VOICE_ALONE;
+  const { clips, [kind]: measured } = validation;
+  return clips && measured?.accuracy ? { percent: 100 * measured.accuracy, clips, basis } : null;
 }

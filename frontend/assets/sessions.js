@@ -2,7 +2,7 @@
 
 import { byId, element } from "./elements.js";
 import { saveAsFile } from "./history.js";
-import { mostOf } from "./timeline.js";
+import { title } from "./stretches.js";
 import { headline } from "./words.js";
 
 const timeOfDay = new Intl.DateTimeFormat("en", { timeStyle: "medium" });
@@ -32,11 +32,11 @@ export function showSession(history, onOpen) {
   byId("entries").replaceChildren(
     ...history.entries.map((entry) => {
       const { answer, timeline, clip, time } = entry;
-      const title = answer ? headline(answer) : `Over time: mostly ${mostOf(timeline)}`;
+      const heading = answer ? headline(answer) : `Over time: ${title(timeline).toLowerCase()}`;
       const button = element(
         "button",
         { type: "button", class: "entry" },
-        element("span", {}, answer?.uncertain ? `${title}, uncertain` : title),
+        element("span", {}, answer?.uncertain ? `${heading}, uncertain` : heading),
         element("span", { class: "quiet" }, `${clip.name}, ${timeOfDay.format(new Date(time))}`),
       );
       button.addEventListener("click", () => onOpen(entry));

@@ -1,6 +1,7 @@
 // A row of pictures. They are shown from memory, and what shows them lets go of the last ones first.
 
 import { element } from "./elements.js";
+import { framed } from "./face.js";
 
 /** @type {WeakMap<HTMLElement, string[]>} */
 const addresses = new WeakMap();
@@ -10,9 +11,10 @@ const addresses = new WeakMap();
  *
  * @param {HTMLElement} list
  * @param {Blob[]} pictures
+ * @param {import("./face.js").Face | null} [face] - The box that is drawn over each.
  * @param {(index: number) => Node[]} [caption] - What stands below each.
  */
-export function showPictures(list, pictures, caption = () => []) {
+export function showPictures(list, pictures, face = null, caption = () => []) {
   for (const address of addresses.get(list) ?? []) {
     URL.revokeObjectURL(address);
   }
@@ -20,7 +22,7 @@ export function showPictures(list, pictures, caption = () => []) {
   addresses.set(list, urls);
   list.replaceChildren(
     ...urls.map((src, index) =>
-      element("li", {}, element("img", { src, alt: `Picture ${index + 1}` }), ...caption(index)),
+      element("li", {}, framed(element("img", { src, alt: `Picture ${index + 1}` }), face), ...caption(index)),
     ),
   );
 }

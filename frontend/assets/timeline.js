@@ -2,16 +2,19 @@
 
 import { showChart, showMoment } from "./chart.js";
 import { byId, element } from "./elements.js";
+import { placeOver } from "./face.js";
 import { Failure, failureOfResponse } from "./failures.js";
+import { rowAt, summary, title } from "./stretches.js";
 import { capitalised, percent, seconds } from "./words.js";
 
 /**
  * @typedef {object} Row - An estimate of one window.
  * @property {number} start - In seconds from the start of the clip.
  * @property {number} end
- * @property {number[]} probs - In percent.
- * @property {{label: string, prob: number}} top1
+ * @property {number[] | null} probs - In percent; null where nobody was seen or heard.
+ * @property {{label: string, prob: number} | null} top1
  * @property {boolean} uncertain
+ * @property {import("./face.js").Face | null} face
  *
  * @typedef {object} Timeline
  * @property {string[]} labels
@@ -65,40 +68,6 @@ export class TimelineReader {
 }
 
 /**
- * Stretches of time with the same emotion on top.
- *
- * @param {Timeline} timeline
- * @returns {{label: string, start: number, end: number}[]} In seconds; each row stands for a step around its middle.
- */
-export function stretches({ rows, step, duration }) {
-  const found = [];
-  for (const [index, row] of rows.entries()) {
-    const middle = (row.start + row.end) / 2;
-    const start = index === 0 ? 0 : middle - step / 2;
-    const end = index === rows.length - 1 ? duration : middle + step / 2;
-    const last = found.at(-1);
-    if (last?.label === row.top1.label) {
-      last.end = end;
-    } else {
-      found.push({ label: row.top1.label, start, end });
-    }
-  }
-  return found;
-}
-
-/**
- * @param {Timeline} timeline
- * @returns {string} The emotion that is on top for the longest.
- */
-export function mostOf(timeline) {
-  const times = new Map();
-  for (const { label, start, end } of stretches(timeline)) {
-    times.set(label, (times.get(label) ?? 0) + end - start);
-  }
-  return [...times].reduce((longest, other) => (other[1] > longest[1] ? other : longest))[0];
-}
-
-/**
  * Show what has come in so far.
  *
  * @param {Timeline} timeline
@@ -117,8 +86,8 @@ export function showTimeline(timeline) {
         "tr",
         {},
         element("th", { scope: "row" }, `${start.toFixed(1)}–${end.toFixed(1)}`),
-        element("td", {}, uncertain ? `${top1.label}, uncertain` : top1.label),
-        ...probs.map((prob) => element("td", {}, percent(prob))),
+        element("td", {}, wordsOf(top1, uncertain)),
+        ...labels.map((_, index) => element("td", {}, probs === null ? "–" : percent(probs[index]))),
       ),
     ),
   );
@@ -132,7 +101,7 @@ export function showTimeline(timeline) {
  */
 export function showWholeTimeline({ timeline, clip }, signal) {
   showTimeline(timeline);
-  byId("timeline-title").textContent = `Mostly ${mostOf(timeline)}`;
+  byId("timeline-title").textContent = title(timeline);
   byId("timeline-clip").textContent = `${clip.name}, ${seconds(timeline.duration)}`;
   byId("timeline-summary").textContent = summary(timeline);
   byId("timeline-model").textContent = `${timeline.model}, version ${timeline.model_version}`;
@@ -140,9 +109,13 @@ export function showWholeTimeline({ timeline, clip }, signal) {
   const address = URL.createObjectURL(clip.blob);
   player.hidden = false;
   player.addEventListener("error", () => (player.hidden = true), { signal });
-  player.addEventListener("timeupdate", () => showMoment(byId("chart"), player.currentTime / timeline.duration), {
-    signal,
-  });
+  const show = () => {
+    showMoment(byId("chart"), player.currentTime / timeline.duration);
+    placeOver(byId("timeline-face"), player, rowAt(timeline, player.currentTime).face);
+  };
+  for (const event of ["loadeddata", "timeupdate"]) {
+    player.addEventListener(event, show, { signal });
+  }
   player.src = address;
   signal.addEventListener("abort", () => {
     player.removeAttribute("src");
@@ -151,9 +124,9 @@ export function showWholeTimeline({ timeline, clip }, signal) {
   });
 }
 
-function summary(timeline) {
-  const parts = stretches(timeline).map(
-    ({ label, start, end }) => `${label} from ${start.toFixed(1)} to ${seconds(end)}`,
-  );
-  return `Most expressed, by this estimate: ${parts.join(", ")}.`;
+function wordsOf(top1, uncertain) {
+  if (top1 === null) {
+    return "nobody seen or heard";
+  }
+  return uncertain ? `${top1.label}, uncertain` : top1.label;
 }

@@ -16,11 +16,12 @@ from typing import Any, BinaryIO, Final, Literal
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from avemotion.api.answers import Observation
 from avemotion.api.predictions import FaceSchema, QualitySchema
 from avemotion.preprocessing.clip import Window
-from avemotion.preprocessing.contract import INPUTS, CropMode
+from avemotion.preprocessing.contract import INPUTS, PRESENT, CropMode
 from avemotion.preprocessing.errors import EmotionError, MediaError
 from avemotion.preprocessing.limits import MediaLimits
 from gateway.errors import DecodeFailedError, DecodeMemoryError
@@ -88,6 +89,7 @@ class WindowReport(BaseModel):
     length: float
     missing: dict[Literal["video", "audio"], str]
     face: FaceSchema | None
+    faces: int = Field(ge=0)
     quality: QualitySchema
 
 
@@ -123,6 +125,12 @@ class DecodedMedia:
     seconds: float
     stages: dict[str, float]
     queue_seconds: float = 0.0
+
+    def observation(self, index: int = 0) -> Observation:
+        """What the answer for one window needs beside the model's outputs."""
+        window, present = self.windows[index], self.tensors[PRESENT.name][index]
+        face = None if window.face is None else dict(window.face)
+        return Observation(present.tolist(), dict(window.missing.items()), face, window.faces, dict(window.quality))
 
 
 def pack_task(task: DecodeTask) -> list[bytes]:
@@ -163,6 +171,7 @@ def pack_answer(
             "length": window.length,
             "missing": window.missing,
             "face": None if window.face is None else vars(window.face),
+            "faces": window.faces,
             "quality": vars(window.quality),
         }
         for window in windows

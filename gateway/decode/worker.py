@@ -25,6 +25,7 @@ import numpy as np
 from av.error import FFmpegError
 
 from avemotion.preprocessing.clip import Window, read_clip
+from avemotion.preprocessing.contract import CROP_MODES
 from avemotion.preprocessing.errors import DamagedMediaError, EmotionError
 from avemotion.preprocessing.execution import parallelism, timed
 from avemotion.preprocessing.sampled import read_sampled
@@ -147,22 +148,22 @@ def run_task(task: DecodeTask) -> Decoded:
 
 @cache
 def warm_up() -> None:
-    """Use once what the first clip uses: codecs, face cascade, mel filters."""
+    """Use once what the first clip uses: codecs, face detector, mel filters."""
     cv2.setNumThreads(1)
-    for _ in range(2):
-        read_clip(_rehearsal())
+    for crop in CROP_MODES * 2:
+        read_clip(_rehearsal(), crop=crop)
 
 
 @cache
 def _rehearsal() -> bytes:
-    """A short clip of a gradient and noise, encoded in memory."""
+    """A short clip of a gradient and noise, encoded in memory, large enough for all searches for faces."""
     rng = np.random.default_rng(0)
-    gradient = np.linspace(0, 255, 320, dtype=np.uint8)[None, :, None]
-    image = np.ascontiguousarray(np.broadcast_to(gradient, (180, 320, 3)))
+    gradient = np.linspace(0, 255, 640, dtype=np.uint8)[None, :, None]
+    image = np.ascontiguousarray(np.broadcast_to(gradient, (480, 640, 3)))
     buffer = io.BytesIO()
     with av.open(buffer, "w", format="matroska") as container:
         video = container.add_stream("mpeg4", rate=10)
-        video.width, video.height, video.pix_fmt = 320, 180, "yuv420p"
+        video.width, video.height, video.pix_fmt = 640, 480, "yuv420p"
         audio = container.add_stream("pcm_s16le", rate=48_000, layout="mono")
         for _ in range(10):
             container.mux(video.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))

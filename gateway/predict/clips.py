@@ -14,13 +14,12 @@ from avemotion.api.predictions import (
     BatchResponse,
     BatchResult,
     BatchTimings,
-    ClipPrediction,
     ItemError,
     PredictResponse,
     Timings,
 )
 from avemotion.preprocessing.contract import INPUTS
-from avemotion.preprocessing.errors import EmotionError
+from avemotion.preprocessing.errors import EmotionError, NobodyFoundError
 from gateway.decode.messages import DecodedMedia, DecodeTask
 from gateway.errors import UploadTooLargeError
 from gateway.http.context import Accepted
@@ -53,7 +52,7 @@ async def predict_clip(accepted: Accepted[Any], task: DecodeTask, *, explain: bo
         "total": accepted.upload_seconds + end - begin,
     }
     services.metrics.observe_stages(seconds)
-    prediction = _clip_prediction(outputs, 0, media)
+    prediction = clip_prediction(outputs, 0, media.observation())
     explanation = None
     if explain:
         percent = dict(zip(prediction.labels, prediction.probs, strict=True))
@@ -87,7 +86,10 @@ async def predict_batch(accepted: Accepted[list[bytes]]) -> BatchResponse:
         tensors = {spec.name: np.concatenate([each.tensors[spec.name] for each in media.values()]) for spec in INPUTS}
         outputs = await infer(tensors, accepted)
         for row, (index, each) in enumerate(media.items()):
-            results[index] = BatchResult(index=index, prediction=_clip_prediction(outputs, row, each))
+            try:
+                results[index] = BatchResult(index=index, prediction=clip_prediction(outputs, row, each.observation()))
+            except NobodyFoundError as error:
+                results[index] = BatchResult(index=index, error=ItemError(code=error.code, message=error.message))
     end = time.perf_counter()
     seconds = {
         "upload": accepted.upload_seconds,
@@ -114,19 +116,6 @@ async def infer(tensors: Tensors, accepted: Accepted[Any]) -> ModelOutputs:
     if accepted.is_default:
         services.readiness.answered(outputs)
     return outputs
-
-
-def _clip_prediction(outputs: ModelOutputs, row: int, media: DecodedMedia) -> ClipPrediction:
-    """The answer for one clip, which is one row of a batch."""
-    [window] = media.windows
-    return clip_prediction(
-        outputs,
-        row,
-        present=media.tensors["present"][0].tolist(),
-        missing=dict(window.missing.items()),
-        face=None if window.face is None else dict(window.face),
-        quality=dict(window.quality),
-    )
 
 
 async def _decode_all(accepted: Accepted[list[bytes]]) -> list[DecodedMedia | EmotionError]:

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from avemotion.api.answers import ModelOutputs
-from avemotion.preprocessing.contract import FRAME_ATTENTION, INPUTS, LOGITS
+from avemotion.preprocessing.contract import FRAME_ATTENTION, INPUTS, LOGITS, PRESENT
 from gateway.deadlines import Deadline
 from gateway.predict.predictor import (
     ModelChoice,
@@ -75,6 +75,7 @@ async def _made_up(tensors: Tensors) -> ModelOutputs:
         video_probabilities=_softmax(video),
         audio_probabilities=_softmax(audio),
         frame_attention=_softmax(attention),
+        evidence=tensors[PRESENT.name].astype(np.float32),
         model=MODEL_NAME,
         model_version=_VERSION,
     )

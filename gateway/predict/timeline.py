@@ -93,11 +93,7 @@ class TimelinePredictor:
         outputs = await infer(tensors, self.accepted)
         rows = [
             timeline_row(
-                outputs,
-                row,
-                start=window.start,
-                end=window.start + window.length,
-                present=tensors["present"][row].tolist(),
+                outputs, row, media.observation(first + row), start=window.start, end=window.start + window.length
             )
             for row, window in enumerate(media.windows[first:last])
         ]

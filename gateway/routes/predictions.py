@@ -58,7 +58,7 @@ async def predict(context: ContextDependency, response: Response, explain: Expla
     return _timed(answer, response)
 
 
-@router.post("/predict/batch", responses=prediction_errors(sampled=False), openapi_extra=_BATCH_FORM)
+@router.post("/predict/batch", responses=prediction_errors("nobody_found", sampled=False), openapi_extra=_BATCH_FORM)
 async def batch(context: ContextDependency, response: Response) -> BatchResponse:
     """Estimate which emotion is expressed in each of many clips.
 

@@ -39,7 +39,7 @@ _ANSWER: Final[dict[int | str, dict[str, Any]]] = {
 
 @router.post(
     "/predict/timeline",
-    responses=_ANSWER | prediction_errors("too_many_files", sampled=False),
+    responses=_ANSWER | prediction_errors("too_many_files", "nobody_found", sampled=False),
     openapi_extra=CLIP_FORM,
     response_model=TimelineResponse,
 )

@@ -35,7 +35,7 @@ def test_a_machine_without_a_usable_card_says_what_is_missing(
 
 
 def test_the_fp32_model_is_the_committed_one_without_rounding(fp32: Path) -> None:
-    inputs = gpu.random_inputs(6, seed=1)
+    inputs = gpu.drawn_inputs(6, seed=1)
     whole, rounded = (infer(session(path), inputs) for path in (fp32, committed_model()))
     assert (whole.argmax(axis=1) == rounded.argmax(axis=1)).all()
     assert (whole != rounded).any()
@@ -45,7 +45,7 @@ def test_fp16_answers_as_fp32_does_and_has_its_inputs_and_outputs(fp32: Path) ->
     whole, halved = gpu.open_session(fp32, gpu.CPU), gpu.open_session(gpu.half(fp32), gpu.CPU)
     for one, other in ((whole.get_inputs(), halved.get_inputs()), (whole.get_outputs(), halved.get_outputs())):
         assert [(value.name, value.type) for value in one] == [(value.name, value.type) for value in other]
-    inputs = gpu.random_inputs(6, seed=5)
+    inputs = gpu.drawn_inputs(6, seed=5)
     expected, found = infer(whole, inputs), infer(halved, inputs)
     assert (expected != found).any()
     np.testing.assert_allclose(found, expected, atol=5e-3)
@@ -75,7 +75,7 @@ def test_answers_that_are_not_numbers_do_not_agree() -> None:
 
 
 def test_random_clips_follow_the_contract_and_are_not_zeros() -> None:
-    inputs = gpu.random_inputs(4, seed=0)
+    inputs = gpu.drawn_inputs(4, seed=0)
     for spec in INPUTS:
         assert (inputs[spec.name].dtype, inputs[spec.name].shape) == (np.dtype(spec.dtype), (4, *spec.shape))
         assert inputs[spec.name].std() > 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -57,10 +58,13 @@ def test_no_file_and_no_gateway_are_sentences(tmp_path: Path, capsys: pytest.Cap
     assert capsys.readouterr().err.startswith("unreachable: ")
 
 
+QUALITY = {"face_height": 0.4, "brightness": 0.5, "audio_level": -30.0, "clipping": 0.0, "padding": 0.0}
+
+
 @pytest.fixture
 def timeline() -> TimelineResponse:
-    """A clip that turns from the first label to the last."""
-    rows = []
+    """A clip that turns from the first label to the last, and shows nobody in between."""
+    rows: list[dict[str, Any]] = []
     for index in range(9):
         probs = [0.0] * len(LABELS)
         probs[0], probs[-1] = 100 - 12.5 * index, 12.5 * index
@@ -74,8 +78,13 @@ def timeline() -> TimelineResponse:
                 "top1": top1,
                 "uncertain": False,
                 "modalities": {"video": True, "audio": True},
+                "evidence": {"face": 0.99, "voice": 0.98},
+                "face": {"left": 0.3, "top": 0.2, "width": 0.3, "height": 0.4},
+                "faces": 1,
+                "quality": QUALITY,
             }
         )
+    rows[4] |= {"probs": None, "top1": None, "uncertain": True, "face": None, "faces": 0}
     return TimelineResponse.model_validate(
         {
             "labels": list(LABELS),
@@ -101,3 +110,10 @@ def test_a_timeline_is_drawn_in_the_terminal_with_every_label(timeline: Timeline
 def test_a_timeline_is_drawn_as_png(timeline: TimelineResponse, tmp_path: Path) -> None:
     draw_png(timeline, tmp_path / "timeline.png")
     assert (tmp_path / "timeline.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_timeline_without_anybody_is_drawn_empty(timeline: TimelineResponse, tmp_path: Path) -> None:
+    rows = [row.model_copy(update={"probs": None, "top1": None}) for row in timeline.rows]
+    empty = timeline.model_copy(update={"rows": rows})
+    assert "expressed emotion" in draw_in_terminal(empty, width=72, colour=False)
+    draw_png(empty, tmp_path / "timeline.png")

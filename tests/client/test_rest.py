@@ -65,7 +65,9 @@ def test_a_clip_sampled_here_is_predicted_like_the_clip_itself(ask: Callable[...
     whole = ask(address, lambda gateway: gateway.predict(clip))
     sampled = ask(address, lambda gateway: gateway.predict_sampled(clip))
     assert sampled.modalities == whole.modalities == Modalities(video=True, audio=True)
-    assert sampled.face == whole.face
+    # JPEG moves the box a little.
+    assert sampled.face is not None
+    assert list(vars(sampled.face).values()) == pytest.approx(list(vars(whole.face).values()), abs=0.01)
 
 
 def test_samples_are_the_pictures_and_the_sound_that_a_clip_is_read_for() -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from avemotion.preprocessing.contract import CONTRACT_VERSION
 from export import pipeline
 from export.__main__ import main
 from export.repository import install
@@ -223,10 +224,10 @@ def test_inspecting_prints_contract_origin_sizes_outputs_and_operators(
     output = capsys.readouterr().out
     for words in (
         "opset 18",
-        "version 1, the same as this code's",
+        f"version {CONTRACT_VERSION}, the same as this code's",
         "face",
         "probabilities FLOAT [batch, 8]",
-        "29 Conv",
+        "35 Conv",
     ):
         assert words in output
     assert '"accuracy": 0.125' in output

@@ -13,7 +13,7 @@ import av
 import numpy as np
 import numpy.typing as npt
 
-from tests.frontend import drawn_face
+from loadtest import drawn_face
 
 CLIP = "clips/01-01-01-01-01-01-01.mp4"
 """A talking face below EMO_DATA."""

@@ -12,7 +12,7 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
 
-from tests.frontend import drawn_face
+from loadtest import drawn_face
 from tests.frontend.camera import make_fake_camera
 from tests.gateway.fake_llm import FakeLlm, fake_llm
 from tests.gateway.running import running_gateway, settings_for_tests, wait_ready

@@ -11,7 +11,7 @@ import numpy as np
 from playwright.sync_api import Page, expect, sync_playwright
 
 from avemotion.preprocessing.contract import FRAME_COUNT
-from tests.frontend import drawn_face
+from loadtest import drawn_face
 from tests.frontend.camera import make_fake_camera
 from tests.frontend.conftest import CLOCK, PATIENCE_MILLISECONDS, UNHURRIED
 from tests.frontend.steps import choose, estimate, expect_state, press, record, turn_camera_on, wait_for

@@ -24,7 +24,7 @@ from tests.frontend.steps import (
     turn_camera_on,
 )
 from tests.gateway.running import running_gateway, settings_for_tests
-from tests.support.clips import synthetic_clip
+from tests.support.clips import synthetic_clip, without_face
 
 KEY = "a key of this test"
 
@@ -75,6 +75,14 @@ def test_camera_that_cannot_be_opened_is_explained_and_tried_again(page: Page, n
     expect_error(page, title)
     press(page, "Try again")
     expect_state(page, "ready")
+
+
+def test_a_clip_without_anybody_is_explained(page: Page, tmp_path: Path) -> None:
+    path = tmp_path / "wall.mkv"
+    path.write_bytes(synthetic_clip(picture=without_face, audio_codec=None))
+    send(page, path)
+    expect_error(page, "Nobody was seen or heard")
+    expect(page.locator("#error-advice")).to_contain_text("Face the camera in good light")
 
 
 def test_camera_that_goes_away_is_explained(page: Page) -> None:

@@ -11,8 +11,11 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from avemotion.preprocessing.contract import FRAME_COUNT, LABELS
+from loadtest import drawn_face
 from tests.frontend.steps import DOUBTFUL, answer_as, bars, choose, estimate, expect_result, expect_state, press, send
-from tests.support.clips import synthetic_clip
+from tests.support.clips import drawing, synthetic_clip
+
+MADE_UP = "These numbers are made up: the server runs without a model."
 
 
 @pytest.fixture
@@ -31,7 +34,8 @@ def test_chosen_file_is_answered_with_bars_branches_and_attention(page: Page, cl
     expect(page.locator("#branches tr")).to_have_count(len(LABELS))
     expect(page.locator("#branches .number")).to_have_count(2 * len(LABELS))
     expect(page.locator("#attention-pictures li")).to_have_count(FRAME_COUNT)
-    expect(page.locator("#notes")).to_contain_text("No face was found")
+    expect(page.locator("#basis")).to_have_text("Face and voice together")
+    expect(page.locator("#notes li")).to_have_text([MADE_UP])
     expect(page.locator("#result-clip")).to_have_text("clip.mkv")
 
 
@@ -44,6 +48,37 @@ def test_lengths_of_the_bars_are_the_numbers_beside_them(page: Page, clip: Path)
             "bar => 100 * parseFloat(getComputedStyle(bar, '::before').width) / bar.getBoundingClientRect().width"
         )
         assert share == pytest.approx(number, abs=0.5)
+
+
+def test_the_box_lies_around_the_face_in_whole_pictures(page: Page, tmp_path: Path) -> None:
+    path = tmp_path / "face.webm"
+    path.write_bytes(drawn_face.clip(3.0, 320, 180))
+    send(page, path)
+    expect_result(page)
+    expect(page.locator("#attention-summary")).to_contain_text("The box marks the face.")
+    frames = page.locator("#attention-pictures .framed")
+    expect(frames).to_have_count(FRAME_COUNT)
+    for frame in frames.all():
+        picture, box = (frame.locator(part).bounding_box() for part in ("img", ".face-box"))
+        assert picture is not None
+        assert box is not None
+        assert picture["width"] / picture["height"] == pytest.approx(320 / 180, rel=0.05)
+        # The drawn face stands in the middle, and its chin and forehead are where `drawn_face` draws them.
+        assert (box["x"] + box["width"] / 2 - picture["x"]) / picture["width"] == pytest.approx(0.5, abs=0.08)
+        assert 0.35 < box["height"] / picture["height"] < 0.9
+
+
+def test_an_answer_by_one_of_both_says_so_and_several_people_are_told(page: Page, tmp_path: Path) -> None:
+    path = tmp_path / "face.webm"
+    path.write_bytes(drawn_face.clip(3.0, 320, 180))
+    choose(page, path)
+    answer = estimate(page)
+    note = "2 people were seen: the answer is about the most prominent one."
+    alone = {"modalities": {"video": True, "audio": False}, "missing": {"audio": "No voice was heard."}}
+    answer_as(page, json.dumps(answer | alone | {"audio_probs": None, "faces": 2, "note": note}))
+    send(page, path)
+    expect(page.locator("#basis")).to_have_text("The face alone")
+    expect(page.locator("#notes li")).to_have_text([MADE_UP, note, "No voice was heard."])
 
 
 def test_clip_without_sound_says_so_and_shows_no_voice(page: Page, tmp_path: Path) -> None:
@@ -62,12 +97,13 @@ def test_clip_without_picture_shows_no_attention(page: Page, tmp_path: Path) -> 
     send(page, path)
     expect_result(page)
     expect(page.locator("#attention")).to_be_hidden()
+    expect(page.locator("#basis")).to_have_text("The voice alone")
     expect(page.locator("#branches-summary")).to_contain_text("There was no face to go by.")
 
 
 def test_dark_clip_is_told_what_to_do(page: Page, tmp_path: Path) -> None:
     path = tmp_path / "dark.mkv"
-    path.write_bytes(synthetic_clip(frame_times=[0, 2900]))
+    path.write_bytes(synthetic_clip(picture=lambda *frame: drawing(*frame) // 5))
     send(page, path)
     expect_result(page)
     expect(page.locator("#notes")).to_contain_text("too dark")

@@ -40,7 +40,9 @@ def test_what_a_model_was_measured_to_be_is_said_where_it_is_chosen_and_with_its
 ) -> None:
     clip = tmp_path / "clip.mkv"
     clip.write_bytes(synthetic_clip())
-    metrics = {"validation": {"clips": 240, "both": {"accuracy": 0.7583, "confusion": [[1, 2], [3, 4]]}}}
+    voice = tmp_path / "voice.wav"
+    voice.write_bytes(synthetic_clip(container="wav", video_codec=None))
+    metrics = {"validation": {"clips": 240, "both": {"accuracy": 0.7583}, "audio only": {"accuracy": 0.612}}}
     repository = write_models(tmp_path / "models", "first", "second", metrics=metrics)
     settings = settings_for_tests(mock=False, predictor="onnxruntime", model_repository=repository, model="first")
     with running_gateway(settings) as client, opened(browser, str(client.base_url)) as page:
@@ -50,7 +52,10 @@ def test_what_a_model_was_measured_to_be_is_said_where_it_is_chosen_and_with_its
         expect(options.first).to_have_text("first, version 1 (standard), right on 75.8 % in validation")
         estimate(page)
         page.get_by_text("Timings and model").click()
-        expect(page.locator("#details")).to_contain_text("Right in validation75.8 % of 240 clips")
+        expect(page.locator("#details")).to_contain_text("Right in validation75.8 % of 240 clips, by face and voice")
+        choose(page, voice)
+        estimate(page)
+        expect(page.locator("#details")).to_contain_text("Right in validation61.2 % of 240 clips, by the voice alone")
 
 
 def test_single_model_needs_no_choice(page: Page, tmp_path: Path) -> None:

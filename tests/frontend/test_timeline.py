@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -31,6 +33,7 @@ def test_long_clip_is_answered_over_time_with_a_chart_and_a_table(page: Page, lo
         assert sum(numbers) == pytest.approx(100, abs=0.5)
     page.evaluate("document.getElementById('timeline-player').currentTime = 2.5")
     wait_for(page, "Math.abs(document.getElementById('chart').style.getPropertyValue('--moment') - 0.5) < 0.02")
+    expect(page.locator("#timeline-face")).to_be_visible()
     expect(page.locator(".entry")).to_contain_text("Over time: mostly")
     press(page, "Back to the clip")
     expect_state(page, "review")
@@ -66,3 +69,26 @@ def test_timeline_that_breaks_off_is_an_error(page: Page, long_clip: Path) -> No
         press(page, "Estimate over time")
         expect(page.locator("#error-title")).to_have_text(title)
         press(page, "Back to the clip")
+
+
+def test_doubtful_and_empty_stretches_are_marked_in_headline_sentence_and_curves(page: Page, long_clip: Path) -> None:
+    model = {"model": "some", "model_version": "1"}
+    head = {"type": "start", "labels": ["calm", "happy"], "duration": 5, "step": 0.5, **model}
+    common = {"type": "row", "face": None, "uncertain": True}
+    rows: list[dict[str, Any]] = [
+        common | {"start": number / 2, "end": number / 2 + 3, "probs": None, "top1": None} for number in range(5)
+    ]
+    for number in (0, 1):
+        rows[number] |= {"probs": [55, 45], "top1": {"label": "calm", "prob": 55}}
+    lines = [head, *rows, {"type": "end", "rows": 5, "timings_ms": {}}]
+    answer_as(page, "".join(f"{json.dumps(line)}\n" for line in lines), "application/x-ndjson")
+    choose(page, long_clip)
+    press(page, "Estimate over time")
+    expect_state(page, "timeline")
+    expect(page.locator("#timeline-title")).to_have_text("Mostly nobody, otherwise calm")
+    expect(page.locator("#timeline-summary")).to_contain_text("perhaps calm from 0.0 to 2.3\u00a0s")
+    expect(page.locator("#timeline-summary")).to_contain_text("Nobody was seen or heard from 2.3 to 5.0\u00a0s.")
+    expect(page.locator("#chart .curve .doubt")).to_have_count(2)
+    for line in page.locator("#chart .curve .line").all():
+        assert float(str(line.get_attribute("d")).split()[-2]) == pytest.approx(2.25)
+    expect(page.locator("#timeline-face")).to_be_hidden()

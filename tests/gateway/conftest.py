@@ -29,7 +29,7 @@ def short_drain(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="session")
 def clip() -> bytes:
-    """A short clip with both tracks and no face."""
+    """A short clip with both tracks, of a drawn face."""
     return synthetic_clip()
 
 

@@ -16,7 +16,7 @@ import pytest
 
 from avemotion.preprocessing.clip import read_clip
 from avemotion.preprocessing.errors import EmotionError, MediaError
-from avemotion.preprocessing.face import FaceBox
+from avemotion.preprocessing.face_detector import FaceBox
 from avemotion.preprocessing.limits import MediaLimits
 from avemotion.preprocessing.timeline import read_timeline
 from gateway.decode.messages import (
@@ -93,7 +93,8 @@ def test_windows_arrive_as_they_were_decoded(good: list[bytes]) -> None:
 def test_a_face_arrives() -> None:
     [window] = read_timeline(synthetic_clip()).windows
     face = FaceBox(left=0.1, top=0.2, width=0.3, height=0.4)
-    [found] = received(pack_answer([replace(window, face=face)], duration=3.0, seconds=0.1, stages={})).windows
+    [found] = received(pack_answer([replace(window, face=face, faces=2)], duration=3.0, seconds=0.1, stages={})).windows
+    assert found.faces == 2
     assert found.face is not None
     assert found.face.model_dump() == {"left": 0.1, "top": 0.2, "width": 0.3, "height": 0.4}
 
@@ -119,7 +120,7 @@ def test_an_unforeseen_error_brings_its_traceback_for_the_log() -> None:
 
 
 QUALITY = dict.fromkeys(("face_height", "brightness", "audio_level", "clipping"), 0.5) | {"padding": 0.0}
-WINDOW = {"start": 0.0, "length": 3.0, "missing": {}, "face": None, "quality": QUALITY}
+WINDOW = {"start": 0.0, "length": 3.0, "missing": {}, "face": None, "faces": 0, "quality": QUALITY}
 HOSTILE: dict[str, list[bytes]] = {
     "more windows than a timeline has": [struct.pack("!II", 2**31, 2)],
     "a report without end": [struct.pack("!II", 1, 2**31)],

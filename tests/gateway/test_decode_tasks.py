@@ -73,7 +73,10 @@ def test_each_task_returns_what_its_reader_returns(clip: bytes) -> None:
         for name, tensor in decoded.tensors.items():
             np.testing.assert_array_equal(tensor, expected.tensors()[name], strict=True)
         [window] = decoded.windows
-        assert window.face is None
+        assert expected.face is not None
+        assert window.face is not None
+        assert window.face.model_dump() == vars(expected.face)
+        assert window.faces == expected.faces == 1
         assert window.quality.model_dump() == vars(expected.quality)
         assert window.missing == expected.missing == {}
         several = await pool.run(timeline(clip), deadline=FAR)

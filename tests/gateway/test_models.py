@@ -9,7 +9,7 @@ import httpx
 import numpy as np
 import pytest
 
-from avemotion.api.predictions import LOWEST_PROBABILITY, SMALLEST_LEAD, is_uncertain
+from avemotion.api.predictions import CLEAR_EVIDENCE, LOWEST_PROBABILITY, SMALLEST_LEAD, is_uncertain
 from avemotion.preprocessing import contract
 from avemotion.preprocessing.video import sample_times
 from tests.gateway.models import MODEL, write_model
@@ -112,8 +112,15 @@ def test_answer_without_a_clear_first_is_uncertain() -> None:
         rest = (1 - first - second) / (len(contract.LABELS) - 2)
         return np.array([second, first, *[rest] * (len(contract.LABELS) - 2)], np.float32)
 
-    assert not is_uncertain(row(0.8, 0.1))
-    assert is_uncertain(row(LOWEST_PROBABILITY - 0.01, 0.1))
-    assert not is_uncertain(row(LOWEST_PROBABILITY + 0.01, 0.1))
-    assert is_uncertain(row(0.52, 0.48 - SMALLEST_LEAD + 0.07))
-    assert is_uncertain(np.full(len(contract.LABELS), 1 / len(contract.LABELS), np.float32))
+    assert not is_uncertain(row(0.8, 0.1), [1.0])
+    assert is_uncertain(row(LOWEST_PROBABILITY - 0.01, 0.1), [1.0])
+    assert not is_uncertain(row(LOWEST_PROBABILITY + 0.01, 0.1), [1.0])
+    assert is_uncertain(row(0.52, 0.48 - SMALLEST_LEAD + 0.07), [1.0])
+    assert is_uncertain(np.full(len(contract.LABELS), 1 / len(contract.LABELS), np.float32), [1.0])
+
+
+def test_answer_about_a_doubtful_face_or_voice_is_uncertain() -> None:
+    clear = [0.9, *[0.1 / (len(contract.LABELS) - 1)] * (len(contract.LABELS) - 1)]
+    assert not is_uncertain(clear, [CLEAR_EVIDENCE, 1.0])
+    assert is_uncertain(clear, [CLEAR_EVIDENCE - 0.01, 1.0])
+    assert is_uncertain(clear, [CLEAR_EVIDENCE - 0.01])

@@ -36,7 +36,8 @@ def test_answer_explains_itself(gateway: httpx.Client, clip: bytes) -> None:
     assert (answer["model"], answer["model_version"]) == ("mock", "1")
     assert answer["modalities"] == {"video": True, "audio": True}
     assert answer["missing"] == {}
-    assert answer["face"] is None
+    assert answer["face"].keys() == {"left", "top", "width", "height"}
+    assert (answer["faces"], answer["note"]) == (1, None)
     assert sum(answer["video_probs"]) == pytest.approx(100, abs=1e-3)
     assert sum(answer["audio_probs"]) == pytest.approx(100, abs=1e-3)
     assert len(answer["frame_attention"]) == FRAME_COUNT
@@ -99,10 +100,18 @@ def test_recording_of_a_browser_has_a_face(gateway: httpx.Client, emotion: str, 
     assert 0 <= face["left"] <= 1 - face["width"]
 
 
+def test_a_recording_without_sound_is_answered_by_the_face(gateway: httpx.Client) -> None:
+    answer = predict(gateway, data_path("clips/woman2.mp4").read_bytes()).raise_for_status().json()
+    assert answer["missing"] == {"audio": "The file has no audio track."}
+
+
 @pytest.mark.parametrize(
-    ("name", "missing"),
-    [("no_duration.webm", ["audio"]), ("var_fps_video.mp4", ["audio"]), ("woman2.mp4", ["audio"])],
+    ("name", "why"),
+    [("no_duration.webm", "The audio track is silent."), ("var_fps_video.mp4", "The file has no audio track.")],
 )
-def test_awkward_recording_is_answered(gateway: httpx.Client, name: str, missing: list[str]) -> None:
-    answer = predict(gateway, data_path(f"clips/{name}").read_bytes()).raise_for_status().json()
-    assert list(answer["missing"]) == missing
+def test_a_recording_without_anybody_is_refused_with_the_reasons(gateway: httpx.Client, name: str, why: str) -> None:
+    answer = predict(gateway, data_path(f"clips/{name}").read_bytes())
+    assert answer.status_code == 422
+    error = answer.json()["error"]
+    assert error["code"] == "nobody_found"
+    assert error["message"] == f"Nobody was seen or heard. No face was found. {why}"

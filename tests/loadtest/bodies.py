@@ -18,12 +18,15 @@ def scores(seed: int = 0) -> dict[str, Any]:
         "top1": {"label": LABELS[top], "prob": probs[top]},
         "uncertain": False,
         "modalities": {"video": True, "audio": False},
+        "evidence": {"face": 1.0, "voice": None},
+        "face": None,
+        "faces": 1,
+        "quality": dict.fromkeys(("face_height", "brightness", "audio_level", "clipping")) | {"padding": 0.0},
     }
 
 
 def prediction(seed: int = 0, **changes: Any) -> dict[str, Any]:
-    quality = dict.fromkeys(("face_height", "brightness", "audio_level", "clipping")) | {"padding": 0.0}
-    rest = {"model": "m", "model_version": "1", "missing": {}, "face": None, "quality": quality}
+    rest: dict[str, Any] = {"model": "m", "model_version": "1", "missing": {}, "note": None}
     absent = dict.fromkeys(("video_probs", "audio_probs", "frame_attention"))
     return {"labels": list(LABELS), **scores(seed), **rest, **absent, **changes}
 

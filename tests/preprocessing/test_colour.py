@@ -18,8 +18,11 @@ from av.video.reformatter import ColorPrimaries, ColorRange, ColorTrc
 
 from avemotion.preprocessing.clip import Clip, decode_window, read_clip
 from avemotion.preprocessing.face import crop_square
+from avemotion.preprocessing.face_detector import FaceBox
 from avemotion.preprocessing.frame import Frame
 from avemotion.preprocessing.timeline import KEPT_PIXELS, read_timeline
+
+pytestmark = pytest.mark.usefixtures("face_everywhere")
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -179,7 +182,7 @@ def test_no_declaration_of_colours_makes_a_clip_unreadable(number: int) -> None:
         stored.color_trc = transfer
         frame = Frame.of(stored)
         assert frame.resized(None).shape == (112, 112, 3)
-        assert frame.resized(crop_square(None, 64, 48)).shape == (112, 112, 3)
+        assert frame.resized(crop_square(FaceBox(0, 0, 1, 1), 64, 48)).shape == (112, 112, 3)
         assert frame.grey(32).shape == (24, 32)
 
 
@@ -189,7 +192,12 @@ def test_hdr_of_an_odd_size_is_converted_alike() -> None:
     whole = read_clip(film(graded(scene(), transfer, primaries), **declared))
     decoded, _ = decode_window(film(graded(scene(), transfer, primaries), **declared))
     odd = replace(decoded.frames[0], stored=decoded.frames[0].stored.reformat(width=159, height=119))
-    assert np.abs(odd.resized(crop_square(None, odd.width, odd.height)).astype(int) - whole.frames[0]).mean() < 1
+    assert (
+        np.abs(
+            odd.resized(crop_square(FaceBox(0, 0, 1, 1), odd.width, odd.height)).astype(int) - whole.frames[0]
+        ).mean()
+        < 1
+    )
 
 
 def test_hdr_beyond_1080p_is_reduced_and_converted_alike() -> None:

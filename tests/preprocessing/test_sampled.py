@@ -46,9 +46,9 @@ def photographs(height: int = 120, width: int = 160) -> list[bytes]:
 
 def test_sampled_frames_and_sound_give_the_tensors_of_the_clip() -> None:
     sound = noise(3.0, SAMPLE_RATE)
-    clip = read_clip(synthetic_clip(waveform=sound, sample_rate=SAMPLE_RATE))
+    clip = read_clip(synthetic_clip(waveform=sound, sample_rate=SAMPLE_RATE), crop="none")
     shown = [int(1000 * time // 40) for time in sample_times(0, 3)]
-    sampled = read_sampled([jpeg(drawing(index, 160, 120)) for index in shown], wav(sound))
+    sampled = read_sampled([jpeg(drawing(index, 160, 120)) for index in shown], wav(sound), crop="none")
     assert [shown_index(frame) for frame in sampled.frames] == shown
     assert np.abs(sampled.frames.astype(int) - clip.frames).mean() < JPEG_TOLERANCE
     np.testing.assert_allclose(sampled.log_mel, clip.log_mel, atol=0.02)
@@ -65,7 +65,11 @@ def test_frames_of_a_recording_give_its_face_and_its_tensors(crop: str) -> None:
     chosen = [[picture for time, picture in frames if time <= moment][-1] for moment in moments]
     sampled = read_sampled([jpeg(picture) for picture in chosen], wav(clip.waveform), crop=crop)  # type: ignore[arg-type]
     assert (sampled.face is None) == (crop == "none")
-    assert np.abs(sampled.frames.astype(int) - clip.frames).mean() < JPEG_TOLERANCE
+    if sampled.face is not None and clip.face is not None:
+        assert list(vars(sampled.face).values()) == pytest.approx(list(vars(clip.face).values()), abs=0.005)
+    # JPEG moves a box by a fraction of a pixel, which may move the crop by one.
+    tolerance = JPEG_TOLERANCE * (2 if crop == "face" else 1)
+    assert np.abs(sampled.frames.astype(int) - clip.frames).mean() < tolerance
     assert np.abs(sampled.log_mel - clip.log_mel).mean() < 0.02
 
 
@@ -80,13 +84,13 @@ def test_sound_alone_is_read_and_padded_and_the_report_says_that_there_are_no_fr
 
 
 def test_frames_alone_are_read_and_the_report_says_that_there_is_no_sound() -> None:
-    clip = read_sampled(photographs(), None)
+    clip = read_sampled(photographs(), None, crop="none")
     assert clip.present.tolist() == [True, False]
     assert clip.missing == {"audio": "No sound was sent."}
 
 
 def test_silent_sound_counts_as_missing() -> None:
-    clip = read_sampled(photographs(), wav(np.zeros(48_000, np.float32)))
+    clip = read_sampled(photographs(), wav(np.zeros(48_000, np.float32)), crop="none")
     assert clip.missing == {"audio": "The audio track is silent."}
 
 
@@ -176,7 +180,7 @@ def test_mutated_frames_and_sound_never_raise_anything_but_media_errors() -> Non
             for position in random.integers(0, min(700, len(data)), random.integers(1, 6)):
                 data[position] = random.integers(256)
         try:
-            clip = read_sampled([bytes(damaged), *frames[1:]], bytes(heard))
+            clip = read_sampled([bytes(damaged), *frames[1:]], bytes(heard), crop="none")
         except (SampledFramesError, SampledAudioError, TooManyPixelsError) as error:
             assert error.message.endswith(".")  # noqa: PT017 - some mutants are still readable
         else:

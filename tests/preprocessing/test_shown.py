@@ -26,6 +26,8 @@ from tests.preprocessing.reference import read_slowly
 from tests.support.clips import drawing, shown_index, synthetic_clip
 from tests.support.mp4 import with_edits, with_matrix
 
+pytestmark = pytest.mark.usefixtures("face_everywhere")
+
 Picture = npt.NDArray[np.uint8]
 
 EDITABLE: dict[str, Any] = {

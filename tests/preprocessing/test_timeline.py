@@ -68,7 +68,7 @@ def cut(data: bytes, start: float, length: float) -> bytes:
 def test_every_window_shows_the_frames_and_the_sound_of_its_time(step: float) -> None:
     sound = noise(6.0, SAMPLE_RATE)
     timeline = read_timeline(
-        synthetic_clip(frame_times=range(0, 6000, 80), waveform=sound, sample_rate=SAMPLE_RATE), step=step
+        synthetic_clip(frame_times=range(0, 6000, 80), waveform=sound, sample_rate=SAMPLE_RATE), step=step, crop="none"
     )
     assert [window.start for window in timeline.windows] == pytest.approx(np.arange(0, 3.01, step))
     for index, window in enumerate(timeline.windows):
@@ -171,8 +171,8 @@ def test_what_is_no_clip_is_refused() -> None:
 def test_frames_larger_than_1080p_are_reduced_while_they_wait_and_still_show_the_same() -> None:
     size = {"width": 3840, "height": 2160, "frame_times": range(0, 3000, 375), "video_codec": "mpeg4"}
     data = synthetic_clip(**size)
-    [window] = read_timeline(data).windows
-    clip = read_clip(data)
+    [window] = read_timeline(data, crop="none").windows
+    clip = read_clip(data, crop="none")
     assert np.abs(window.frames.astype(int) - clip.frames).mean() < REDUCED_TOLERANCE
 
 

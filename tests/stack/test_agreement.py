@@ -48,7 +48,12 @@ def test_a_clip_gets_the_same_probabilities_everywhere(running: Stack, name: str
         direct = ask_triton(client, MODEL, tensors)
     for output in contract.OUTPUTS:
         np.testing.assert_allclose(direct[output.name], expected[output.name], atol=1e-5)
+    found = expected[contract.EVIDENCE.name][0] >= contract.LOWEST_EVIDENCE
     answer = predict(running.address, path.read_bytes()).json()
+    if not found.any():
+        assert answer["error"]["code"] == "nobody_found"
+        return
+    assert list(answer["modalities"].values()) == found.tolist()
     np.testing.assert_allclose(np.array(answer["probs"]) / 100, expected[contract.PROBABILITIES.name][0], atol=1e-5)
     assert (answer["frame_attention"] is None) == (not answer["modalities"]["video"])
     if answer["frame_attention"] is not None:

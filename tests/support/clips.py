@@ -6,11 +6,14 @@ import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import cache
 from typing import Any
 
 import av
 import numpy as np
 import numpy.typing as npt
+
+from loadtest import drawn_face
 
 _DARKEST, _STEP = 28, 22
 
@@ -56,17 +59,31 @@ class SyntheticClip:
 
 
 def drawing(index: int, width: int, height: int) -> npt.NDArray[np.uint8]:
-    """Frame `index` of 100, uint8 [height, width, 3]: the brightness of each half is one decimal digit."""
+    """Frame `index` of 100, uint8 [height, width, 3]: a face, and to each side the brightness is one decimal digit."""
     picture = np.empty((height, width, 3), np.uint8)
     picture[:, : width // 2] = _DARKEST + _STEP * (index // 10)
     picture[:, width // 2 :] = _DARKEST + _STEP * (index % 10)
+    face = _face(width // 3, min(height, width // 2))
+    top, left = (height - face.shape[0]) // 2, (width - face.shape[1]) // 2
+    picture[top : top + face.shape[0], left : left + face.shape[1]] = face
     return picture
+
+
+@cache
+def _face(width: int, height: int) -> npt.NDArray[np.uint8]:
+    return drawn_face.still(width, height)
+
+
+def without_face(index: int, width: int, height: int) -> npt.NDArray[np.uint8]:
+    """A frame uint8 [height, width, 3] that shows nobody: a slope whose brightness depends on the index."""
+    slope = np.linspace(20, 155 + index, width, dtype=np.uint8)
+    return np.ascontiguousarray(np.broadcast_to(slope[None, :, None], (height, width, 3)))
 
 
 def shown_index(picture: npt.NDArray[np.uint8]) -> int:
     """Which frame a picture shows, however it was coded and resized."""
-    third = picture.shape[1] // 3
-    tens, ones = float(picture[:, :third].mean()), float(picture[:, -third:].mean())
+    part = picture.shape[1] // 4
+    tens, ones = float(picture[:, :part].mean()), float(picture[:, -part:].mean())
     return 10 * round((tens - _DARKEST) / _STEP) + round((ones - _DARKEST) / _STEP)
 
 

@@ -50,6 +50,7 @@ def write_standin(path: Path, *, seed: int = 0) -> None:
         helper.make_node("Flatten", [contract.LOG_MEL.name], ["mel_row"]),
         helper.make_node("MatMul", ["mel_row", "mel_weights"], ["audio_logits"]),
         helper.make_node("Cast", [contract.PRESENT.name], ["flags"], to=TensorProto.FLOAT),
+        helper.make_node("Identity", ["flags"], [contract.EVIDENCE.name]),
         helper.make_node("Gather", ["flags", "first_flag"], ["has_video"], axis=1),
         helper.make_node("Gather", ["flags", "second_flag"], ["has_audio"], axis=1),
         helper.make_node("Mul", ["video_logits", "has_video"], ["seen"]),

@@ -100,6 +100,7 @@ def test_every_parameter_learns(fusion: FusionName, head: HeadName) -> None:
     loss = output.logits.square().sum() + output.video_logits.square().sum() + output.audio_logits.square().sum()
     torch.autograd.backward(loss)
     without = [name for name, p in network.named_parameters() if p.grad is None or not p.grad.any()]
+    without = [name for name in without if "evidence" not in name]  # trained apart, by training.evidence
     assert [name for name in without if not name.endswith("attention.in_proj_bias")] == []
 
 
@@ -123,7 +124,7 @@ def test_temperature_divides_the_logits_of_the_probabilities_only() -> None:
     network = make("late", "concat").eval()
     clips = random_clips(2, side=FRAME_SIZE)
     with torch.inference_mode():
-        probabilities, logits, video, _, _ = ServingNetwork(network, Temperatures(2.0, 0.5, 1.0))(*clips)
+        probabilities, logits, video, *_ = ServingNetwork(network, Temperatures(2.0, 0.5, 1.0))(*clips)
         plain = network(*clips)
     torch.testing.assert_close(probabilities, torch.softmax(plain.logits / 2, dim=1))
     torch.testing.assert_close(video, torch.softmax(plain.video_logits / 0.5, dim=1))
@@ -150,4 +151,38 @@ def test_one_modality_alone_is_answered_by_its_own_branch(
 def test_each_clip_of_a_batch_is_answered_by_what_it_has() -> None:
     fused, video, audio = (torch.full((4, len(LABELS)), value) for value in (1.0, 2.0, 3.0))
     present = torch.tensor([[True, True], [True, False], [False, True], [False, False]])
-    assert choose_prediction(fused, video, audio, present)[:, 0].tolist() == [1.0, 2.0, 3.0, 1.0]
+    assert choose_prediction(fused, video, audio, present, neither=4.0)[:, 0].tolist() == [1.0, 2.0, 3.0, 4.0]
+
+
+def evidence_of(network: EmotionNetwork, face: float, voice: float) -> EmotionNetwork:
+    """The network with the same evidence whatever it sees and hears, as logits."""
+    for classifier, logit in ((network.face_evidence.classifier, face), (network.voice_evidence.classifier, voice)):
+        for name, parameter in classifier.named_parameters():
+            nn.init.constant_(parameter, logit if name == "bias" else 0.0)
+    return network
+
+
+@pytest.mark.parametrize(("face", "voice", "place"), [(2.0, -0.1, 2), (-0.1, 2.0, 3)])
+def test_a_modality_without_evidence_is_left_out_inside_the_graph(face: float, voice: float, place: int) -> None:
+    network = evidence_of(make("late", "concat").eval(), face, voice)
+    clips = random_clips(3)
+    with torch.inference_mode():
+        outputs = ServingNetwork(network, Temperatures())(*clips)
+    assert torch.equal(outputs[0], outputs[place])
+    torch.testing.assert_close(outputs[5], torch.tensor([[face, voice]] * 3).sigmoid())
+
+
+def test_without_any_evidence_every_label_is_as_likely() -> None:
+    network = evidence_of(make("late", "concat").eval(), -0.1, -3.0)
+    with torch.inference_mode():
+        outputs = ServingNetwork(network, Temperatures())(*random_clips(2))
+    assert torch.equal(outputs[0], torch.full((2, len(LABELS)), 1 / len(LABELS)))
+    assert not outputs[1].any()
+
+
+def test_there_is_no_evidence_for_what_is_not_present_and_untrained_heads_accept_the_rest() -> None:
+    network = make("late", "concat").eval()
+    with torch.inference_mode():
+        evidence = ServingNetwork(network, Temperatures())(*random_clips(2, (True, False)))[5]
+    assert (evidence[:, 0] > 0.99).all()
+    assert not evidence[:, 1].any()

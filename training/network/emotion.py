@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +13,13 @@ from avemotion.preprocessing.contract import FRAME_COUNT, IMAGENET_MEAN, IMAGENE
 from training.network.audio import AUDIO_FEATURES, AudioBranch
 from training.network.fusion import BranchFeatures, FusionName, HeadName, make_fusion
 from training.network.resnet import VIDEO_FEATURES, ResNet18
+from training.network.voice import VoiceDetector
+
+_EVIDENCE_WIDTH: Final = 32
+"""Hidden features of the evidence of a face."""
+
+_UNTRAINED_EVIDENCE: Final = 10.0
+"""Logit of evidence that has not been trained."""
 
 
 @dataclass(frozen=True)
@@ -46,10 +54,25 @@ class NetworkOutput:
     frame_attention: Tensor
 
 
-class EmotionNetwork(nn.Module):
-    """Video branch, audio branch, a classifier for each, and a fusion.
+class FaceHead(nn.Module):
+    """Tells from the video branch's features whether they are those of a face."""
 
-    A missing modality is replaced by a learned embedding before the fusion; its tensor is ignored.
+    def __init__(self) -> None:
+        super().__init__()
+        self.hidden = nn.Linear(VIDEO_FEATURES, _EVIDENCE_WIDTH)
+        self.classifier = nn.Linear(_EVIDENCE_WIDTH, 1)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Map features [B, 512], the mean over frames, to logits [B, 1]."""
+        logits: Tensor = self.classifier(torch.relu(self.hidden(features)))
+        return logits
+
+
+class EmotionNetwork(nn.Module):
+    """Video branch, audio branch, a classifier and the evidence for each, and a fusion.
+
+    A missing modality is replaced by a learned embedding before the fusion; its tensor is ignored. Until
+    `training.evidence` trains them, face head and voice detector accept everything.
     """
 
     mean: Tensor
@@ -62,6 +85,10 @@ class EmotionNetwork(nn.Module):
         self.audio = AudioBranch()
         self.video_classifier = nn.Linear(VIDEO_FEATURES, len(LABELS))
         self.audio_classifier = nn.Linear(AUDIO_FEATURES, len(LABELS))
+        self.face_evidence = FaceHead()
+        self.voice_evidence = VoiceDetector()
+        _accept_everything(self.face_evidence.classifier)
+        _accept_everything(self.voice_evidence.classifier)
         self.missing_video = nn.Parameter(torch.zeros(VIDEO_FEATURES))
         self.missing_audio = nn.Parameter(torch.zeros(AUDIO_FEATURES))
         self.fusion = make_fusion(config.fusion, config.xattn_head, config.dropout)
@@ -94,6 +121,18 @@ class EmotionNetwork(nn.Module):
         features: Tensor = self.audio(log_mel)
         return features
 
+    def encode_evidence(self, frames: Tensor, log_mel: Tensor) -> Tensor:
+        """Evidence of a face and of a voice, as logits.
+
+        Args:
+            frames: float [B, 8, 512] of `encode_video`.
+            log_mel: float [B, 64, 188].
+
+        Returns:
+            float [B, 2], in the order of `MODALITIES`.
+        """
+        return torch.cat((self.face_evidence(frames.mean(dim=1)), self.voice_evidence(log_mel)), dim=1)
+
     def fuse(self, frames: Tensor, audio: Tensor, log_mel: Tensor, present: Tensor) -> NetworkOutput:
         """Predict a batch of clips from branch features, which can be cached.
 
@@ -119,6 +158,11 @@ class EmotionNetwork(nn.Module):
         if attention is None:
             attention = torch.full_like(frames[:, :, 0], 1 / FRAME_COUNT)
         return NetworkOutput(logits, features.video_logits, features.audio_logits, attention)
+
+
+def _accept_everything(classifier: nn.Linear | nn.Conv1d) -> None:
+    for name, parameter in classifier.named_parameters():
+        nn.init.constant_(parameter, _UNTRAINED_EVIDENCE if name == "bias" else 0.0)
 
 
 def _where_present(

@@ -1,7 +1,8 @@
 """The form of the network that is exported, with the contract's inputs and outputs.
 
-If a modality is missing, the other branch answers alone, with its own temperature: it is right more often than a fusion
-with a learned embedding for the missing modality.
+If a modality is missing or lacks evidence, the other branch answers alone, with its own temperature: it is right more
+often than a fusion with a learned embedding for the missing modality. The graph itself applies the evidence, so that
+clients that call the model server directly are protected, too.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from avemotion.preprocessing.contract import LABELS, LOWEST_EVIDENCE
 from training.network.emotion import EmotionNetwork, NetworkOutput
 
 
@@ -39,7 +41,7 @@ class ServingNetwork(nn.Module):
 
     def forward(
         self, frames: Tensor, log_mel: Tensor, present: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
         """Predict a batch of clips.
 
         Args:
@@ -49,9 +51,12 @@ class ServingNetwork(nn.Module):
 
         Returns:
             Calibrated probabilities, logits, video probabilities, audio probabilities and frame attention,
-            float [B, 8] each.
+            float [B, 8] each; evidence, float [B, 2].
         """
-        output: NetworkOutput = self.network(frames, log_mel, present)
+        video_features, audio_features = self.network.encode_video(frames), self.network.encode_audio(log_mel)
+        evidence = self.network.encode_evidence(video_features, log_mel).sigmoid() * present
+        found = evidence >= LOWEST_EVIDENCE
+        output: NetworkOutput = self.network.fuse(video_features, audio_features, log_mel, found)
         fused, video, audio = (
             torch.softmax(logits / temperature, dim=1)
             for logits, temperature in (
@@ -61,22 +66,25 @@ class ServingNetwork(nn.Module):
             )
         )
         return (
-            choose_prediction(fused, video, audio, present),
-            choose_prediction(output.logits, output.video_logits, output.audio_logits, present),
+            choose_prediction(fused, video, audio, found, neither=1 / len(LABELS)),
+            choose_prediction(output.logits, output.video_logits, output.audio_logits, found),
             video,
             audio,
             output.frame_attention,
+            evidence,
         )
 
 
-def choose_prediction(fused: Tensor, video: Tensor, audio: Tensor, present: Tensor) -> Tensor:
-    """The fusion's prediction, or that of a branch whose modality alone is present.
+def choose_prediction(fused: Tensor, video: Tensor, audio: Tensor, found: Tensor, *, neither: float = 0.0) -> Tensor:
+    """The fusion's prediction, or that of a branch whose modality alone was found.
 
     Args:
         fused: float [B, 8], logits or probabilities of the fusion.
         video: float [B, 8] of the video branch.
         audio: float [B, 8] of the audio branch.
-        present: bool [B, 2].
+        found: bool [B, 2].
+        neither: The prediction for each class if nothing was found.
     """
-    seen, heard = present[:, :1], present[:, 1:]
-    return torch.where(seen == heard, fused, torch.where(seen, video, audio))
+    seen, heard = found[:, :1], found[:, 1:]
+    alone = torch.where(seen, video, torch.where(heard, audio, neither))
+    return torch.where(seen & heard, fused, alone)

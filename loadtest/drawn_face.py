@@ -1,4 +1,4 @@
-"""A face that nobody has, drawn, talking: what plays before the camera where no person may or can."""
+"""A talking face that nobody has, drawn: what clips and cameras show where no person can or may be shown."""
 
 from __future__ import annotations
 
@@ -23,6 +23,11 @@ _SYLLABLES_PER_SECOND = 3.0
 def frames(width: int, height: int, seconds: float = SECONDS) -> list[npt.NDArray[np.uint8]]:
     """All frames of the drawing, uint8 [height, width, 3] RGB each."""
     return [_draw(index / FRAME_RATE, width, height) for index in range(round(seconds * FRAME_RATE))]
+
+
+def still(width: int, height: int) -> npt.NDArray[np.uint8]:
+    """One frame of the drawing, uint8 [height, width, 3] RGB."""
+    return _draw(0.2, width, height)
 
 
 def voice(seconds: float = SECONDS) -> npt.NDArray[np.float32]:
