@@ -14,7 +14,15 @@ import numpy.typing as npt
 
 from avemotion.api.predictions import ClipPrediction, TopLabel, is_uncertain
 from avemotion.api.timeline import TimelineRow
-from avemotion.preprocessing.contract import EVIDENCE, LABELS, LOWEST_EVIDENCE, MODALITIES, OUTPUTS, PROBABILITIES
+from avemotion.preprocessing.contract import (
+    EVIDENCE,
+    LABELS,
+    LOWEST_EVIDENCE,
+    MODALITIES,
+    NOT_FOUND,
+    OUTPUTS,
+    PROBABILITIES,
+)
 from avemotion.preprocessing.errors import NobodyFoundError
 
 _PERCENT_DECIMALS = 4
@@ -26,9 +34,6 @@ _MILLISECONDS_DECIMALS = 2
 _EVIDENCE_DECIMALS = 4
 
 _SUM_TOLERANCE = 1e-3
-
-_UNFOUND: Final = {"video": "No face was found.", "audio": "No voice was heard."}
-"""Why a modality that the model was given is missing: the model's own evidence is too low."""
 
 _OF_FACES: Final = {"face_height", "brightness"}
 """Measures of the face's crop."""
@@ -122,7 +127,7 @@ def clip_prediction(outputs: ModelOutputs, row: int, seen: Observation) -> ClipP
         pydantic.ValidationError: The outputs are not probabilities; `ModelOutputs.checked` finds that out before.
     """
     found = _found(outputs, row, seen)
-    missing = {name: seen.missing.get(name, _UNFOUND[name]) for name in MODALITIES if name not in found}
+    missing = {name: seen.missing.get(name, NOT_FOUND[name]) for name in MODALITIES if name not in found}
     if not found:
         raise NobodyFoundError(f"Nobody was seen or heard. {' '.join(missing.values())}")
     video, audio = ("video" in found), ("audio" in found)
@@ -199,7 +204,7 @@ def _note(faces: int, *, voice: bool) -> str | None:
     if faces < 2:
         return None
     if voice:
-        return f"{faces} people were seen: the voice may be that of another than the face."
+        return f"{faces} people were seen: the voice may belong to someone else."
     return f"{faces} people were seen: the answer is about the most prominent one."
 
 

@@ -116,7 +116,7 @@ class ClipPrediction(Schema):
     )
     note: str | None = Field(
         description="What to keep in mind about the answer, as a sentence; null if there is nothing.",
-        examples=["2 people were seen: the voice may be that of another than the face."],
+        examples=["2 people were seen: the voice may belong to someone else."],
     )
     face: FaceSchema | None = Field(description=FACE)
     faces: int = Field(ge=0, description=FACES, examples=[1])

@@ -15,10 +15,18 @@ import numpy as np
 import numpy.typing as npt
 
 from avemotion.preprocessing.audio import Sound, read_sound
-from avemotion.preprocessing.contract import FRAMES, LOG_MEL, PRESENT, WINDOW_SAMPLES, WINDOW_SECONDS, CropMode
+from avemotion.preprocessing.contract import (
+    FRAMES,
+    LOG_MEL,
+    NOT_FOUND,
+    PRESENT,
+    WINDOW_SAMPLES,
+    WINDOW_SECONDS,
+    CropMode,
+)
 from avemotion.preprocessing.errors import DamagedMediaError
 from avemotion.preprocessing.execution import both, stage
-from avemotion.preprocessing.face import NO_FACE, Crops, crop_frames
+from avemotion.preprocessing.face import Crops, crop_frames
 from avemotion.preprocessing.face_detector import FaceBox
 from avemotion.preprocessing.frame import Frame
 from avemotion.preprocessing.limits import DecodeBudget, MediaLimits
@@ -163,7 +171,7 @@ def make_window(decoded: DecodedWindow, crop: CropMode, follow: FaceBox | None =
     with stage("crop"):
         crops = crop_frames(decoded.frames, crop, follow) if decoded.frames else Crops(None, None, 0)
     if decoded.frames and crops.pixels is None:
-        missing = missing | {"video": NO_FACE}
+        missing = missing | {"video": NOT_FOUND["video"]}
     if sound is not None and sound.silent:
         missing = missing | {"audio": "The audio track is silent."}
     with stage("mel"):

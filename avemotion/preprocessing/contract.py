@@ -64,8 +64,11 @@ IMAGENET_STD: Final = (0.229, 0.224, 0.225)
 LOWEST_EVIDENCE: Final = 0.5
 """A modality with less evidence counts as missing: in the graph, and in every answer."""
 
+NOT_FOUND: Final = {"video": "No face was found.", "audio": "No voice was heard."}
+"""Why a modality is missing although the clip has its track, as a sentence."""
+
 CropMode = Literal["face", "none"]
-"""`face`: a square around the face, video is missing if no face is found. `none`: the whole frame, resized."""
+"""`face`: a square around the face; without a face, video is missing. `none`: the whole frame, resized."""
 
 CROP_MODES: Final[tuple[CropMode, ...]] = get_args(CropMode)
 

@@ -24,9 +24,6 @@ CROP_FACTOR: Final = 1.1
 """Side of the crop relative to the box: room for an open mouth, yet close to the images of FER2013, on which video
 branches are pre-trained and which are cropped at about the detector's own box."""
 
-NO_FACE: Final = "No face was found."
-"""Why video is missing although its frames could be decoded."""
-
 _OUTER: Final = (1, 6)
 _MIDDLE: Final = 4
 """Indices of the frames that are searched. The middle one is searched if one of the outer ones shows a face: a person
@@ -112,7 +109,7 @@ def crop_frames(frames: Sequence[Frame], crop: CropMode, follow: FaceBox | None 
 
 
 def find_people(frames: Sequence[Frame], follow: FaceBox | None = None) -> list[Person]:
-    """Find the people in a window, in ever larger images until somebody is found.
+    """Find the people in a window; each search takes larger images, and the first that finds somebody is the last.
 
     Args:
         frames: The window's eight frames in order.

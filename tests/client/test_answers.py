@@ -1,4 +1,4 @@
-"""An answer speaks only of what was found, and says what is missing, doubtful, or somebody else's."""
+"""An answer covers only what was found, and states what is missing, doubtful, or perhaps someone else's."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def test_with_nobody_there_is_no_answer_but_the_reasons() -> None:
     ("faces", "voice", "note"),
     [
         (1, 0.9, None),
-        (2, 0.9, "2 people were seen: the voice may be that of another than the face."),
+        (2, 0.9, "2 people were seen: the voice may belong to someone else."),
         (3, 0.1, "3 people were seen: the answer is about the most prominent one."),
     ],
 )

@@ -11,12 +11,14 @@ import pytest
 from avemotion.preprocessing.clip import DecodedWindow, make_window, read_clip
 from avemotion.preprocessing.contract import FRAME_COUNT
 from avemotion.preprocessing.execution import parallelism
-from avemotion.preprocessing.face import NO_FACE, Person, choose, crop_frames, crop_square, find_people, link
+from avemotion.preprocessing.face import Person, choose, crop_frames, crop_square, find_people, link
 from avemotion.preprocessing.face_detector import FaceBox, faces_in
 from avemotion.preprocessing.frame import Frame
 from avemotion.preprocessing.timeline import read_timeline
 from loadtest import drawn_face
 from tests.support.clips import synthetic_clip, without_face
+
+UNSEEN = "No face was found."
 
 WALL = (214, 220, 232)
 DRAWN_HEIGHT = 0.58
@@ -80,7 +82,7 @@ def test_a_narrow_frame_gives_finite_boxes_and_the_same_ones_again(size: tuple[i
 def test_without_a_face_video_is_missing() -> None:
     clip = read_clip(synthetic_clip(picture=without_face))
     assert clip.present.tolist() == [False, True]
-    assert clip.missing == {"video": NO_FACE}
+    assert clip.missing == {"video": UNSEEN}
     assert (clip.face, clip.faces) == (None, 0)
     assert not clip.frames.any()
     assert (clip.quality.face_height, clip.quality.brightness) == (None, None)
@@ -89,7 +91,7 @@ def test_without_a_face_video_is_missing() -> None:
 def test_with_neither_a_face_nor_sound_the_window_is_empty() -> None:
     clip = read_clip(synthetic_clip(picture=without_face, audio_codec=None))
     assert clip.present.tolist() == [False, False]
-    assert clip.missing == {"video": NO_FACE, "audio": "The file has no audio track."}
+    assert clip.missing == {"video": UNSEEN, "audio": "The file has no audio track."}
 
 
 def test_the_whole_frame_needs_no_face() -> None:

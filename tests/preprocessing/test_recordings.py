@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from avemotion.preprocessing.clip import read_clip
-from avemotion.preprocessing.face import NO_FACE
 from tests.support.data import data_path
+
+UNSEEN = "No face was found."
 
 CHROME = [
     f"clips/chrome_a01_{emotion}_{codec}"
@@ -38,7 +39,7 @@ def test_rotation_of_a_phone_is_applied() -> None:
 def test_a_recording_without_duration_and_with_silent_sound_says_so() -> None:
     clip = read_clip(data_path("clips/no_duration.webm"))
     assert clip.report.duration == pytest.approx(4.94, abs=0.01)
-    assert clip.missing == {"video": NO_FACE, "audio": "The audio track is silent."}
+    assert clip.missing == {"video": UNSEEN, "audio": "The audio track is silent."}
 
 
 @pytest.mark.parametrize("name", ["clips/var_fps_video.mp4", "clips/woman2.mp4"])
@@ -54,7 +55,7 @@ def test_a_window_in_which_no_face_is_seen_has_no_face() -> None:
     assert clip.report.video.codec == "hevc"
     assert clip.face is None
     assert not clip.present[0]
-    assert clip.missing["video"] == NO_FACE
+    assert clip.missing["video"] == UNSEEN
 
 
 def test_the_whole_frame_is_used_where_no_crop_is_wanted() -> None:

@@ -87,7 +87,7 @@ def test_two_people_are_counted_and_the_voice_is_said_to_be_perhaps_anothers(run
     answer = answered(running, clip)
     assert answer["modalities"] == {"video": True, "audio": True}
     assert answer["faces"] == 2
-    assert answer["note"] == "2 people were seen: the voice may be that of another than the face."
+    assert answer["note"] == "2 people were seen: the voice may belong to someone else."
 
 
 def test_nobody_is_an_error_of_an_item_and_a_row_without_scores(running: Stack) -> None:

@@ -15,7 +15,7 @@ UNSEEN_SHARE: Final = 4
 
 @dataclass
 class Examples:
-    """Inputs of one branch.
+    """Inputs of the face head or of the voice detector.
 
     Attributes:
         inputs: Waveforms float32 [48000], or crops uint8 [112, 112, 3].

@@ -25,7 +25,7 @@ _FACES: Final = 4000
 """Faces of the cache to train on; a quarter as many are measured on."""
 
 _DOUBTFUL: Final = 0.2
-"""Score of what the detector takes for a face at second thoughts: too low for serving, yet the nearest to a face."""
+"""Score of doubtful detections: too low for serving, yet the closest to a face."""
 
 _MISTAKES: Final = 3
 """Most mistakes of the detector in one picture or part."""

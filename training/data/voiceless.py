@@ -1,7 +1,7 @@
 """Synthetic sounds without a voice: what microphones, rooms, machines and instruments record when nobody speaks.
 
-They teach the evidence head of the audio branch what is not a voice. Every sound is drawn at random, so that the head
-learns kinds of sounds and not recordings; real recordings without a voice are added by `training.evidence`.
+They teach the voice detector what is not a voice. Every sound is drawn at random, so that the detector learns kinds of
+sounds and not recordings; `training.evidence` adds real recordings without a voice.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from avemotion.preprocessing.contract import SAMPLE_RATE, WINDOW_SAMPLES, WINDOW
 FloatArray = npt.NDArray[np.float64]
 
 _TIMES: Final = np.arange(WINDOW_SAMPLES) / SAMPLE_RATE
-_frequencies: Final = np.fft.rfftfreq(WINDOW_SAMPLES, 1 / SAMPLE_RATE)
+_FREQUENCIES: Final = np.fft.rfftfreq(WINDOW_SAMPLES, 1 / SAMPLE_RATE)
 _SIXTEEN_BITS: Final = 2.0**15
 
 _DTMF: Final = ((697.0, 770.0, 852.0, 941.0), (1209.0, 1336.0, 1477.0, 1633.0))
@@ -51,9 +51,9 @@ def limit_band(sound: npt.NDArray[np.floating], random: np.random.Generator) -> 
     """A sound [48000] without the highest or lowest frequencies, as codecs and telephones leave it; sometimes whole."""
     spectrum = np.fft.rfft(sound)
     if random.random() < 0.3:
-        spectrum[_frequencies > random.uniform(2500, 7900)] = 0
+        spectrum[random.uniform(2500, 7900) < _FREQUENCIES] = 0
     if random.random() < 0.2:
-        spectrum[_frequencies < random.uniform(40, 400)] = 0
+        spectrum[random.uniform(40, 400) > _FREQUENCIES] = 0
     return np.fft.irfft(spectrum, WINDOW_SAMPLES)
 
 
@@ -61,7 +61,7 @@ def coloured(random: np.random.Generator) -> FloatArray:
     """Noise whose power falls by the frequency to a power of -2 (violet) to 3."""
     spectrum = np.fft.rfft(random.standard_normal(WINDOW_SAMPLES))
     spectrum[0] = 0
-    spectrum[1:] *= _frequencies[1:] ** (-random.uniform(-2, 3) / 2)
+    spectrum[1:] *= _FREQUENCIES[1:] ** (-random.uniform(-2, 3) / 2)
     return at_level(np.fft.irfft(spectrum, WINDOW_SAMPLES), 0)
 
 
@@ -109,7 +109,7 @@ def _band(random: np.random.Generator) -> FloatArray:
     """Noise around one frequency: wind, hiss, whistling."""
     centre = _pitch(random, 80, 7000)
     spectrum = np.fft.rfft(random.standard_normal(WINDOW_SAMPLES))
-    spectrum *= np.exp(-0.5 * ((_frequencies - centre) / (centre * random.uniform(0.02, 1))) ** 2)
+    spectrum *= np.exp(-0.5 * ((_FREQUENCIES - centre) / (centre * random.uniform(0.02, 1))) ** 2)
     return at_level(np.fft.irfft(spectrum, WINDOW_SAMPLES), 0)
 
 
