@@ -106,12 +106,11 @@ export async function picturesOf(blob, contract, form) {
   video.preload = "auto";
   video.src = URL.createObjectURL(blob);
   try {
-    await happens(video, "loadeddata");
+    await Promise.all([frameOf(video), happens(video, "loadeddata")]);
     const window = windowOf(await durationOf(video), contract.window_seconds);
     const pictures = [];
     for (const time of contract.sample_times) {
-      video.currentTime = window.start + (time * window.length) / contract.window_seconds;
-      await happens(video, "seeked");
+      await moveTo(video, window.start + (time * window.length) / contract.window_seconds);
       pictures.push(await toJpeg(draw(video, sizeOf(video, form)), form));
     }
     return pictures;
@@ -136,10 +135,24 @@ export function windowOf(duration, windowSeconds) {
 
 async function durationOf(video) {
   if (!Number.isFinite(video.duration)) {
-    video.currentTime = BEYOND_SECONDS;
-    await happens(video, "seeked");
+    await moveTo(video, BEYOND_SECONDS);
   }
   return Number.isFinite(video.duration) ? video.duration : video.currentTime;
+}
+
+/** Resolves when the frame of this time can be drawn: "seeked" may come while the frame before is still on show. */
+async function moveTo(video, time) {
+  const isShown = frameOf(video);
+  video.currentTime = time;
+  await Promise.all([isShown, happens(video, "seeked")]);
+}
+
+/** The next frame to be shown. */
+function frameOf(video) {
+  return new Promise((resolve, reject) => {
+    video.requestVideoFrameCallback(resolve);
+    setTimeout(reject, SEEK_MILLISECONDS);
+  });
 }
 
 function happens(video, event) {
