@@ -33,6 +33,8 @@ VARIANTS: Final = (
     NetworkConfig("gated"),
     NetworkConfig("xattn", "concat"),
     NetworkConfig("xattn", "gated"),
+    NetworkConfig("xattn", "concat", xattn_tokens="mel"),
+    NetworkConfig("xattn", "gated", xattn_tokens="mel"),
 )
 """The fusions and heads that are compared."""
 
@@ -94,7 +96,7 @@ def variant_of(options: argparse.Namespace, config: NetworkConfig) -> argparse.N
     changed = copy.copy(options)
     if config.fusion != options.fusion:
         changed.learning_rate = None
-    changed.fusion, changed.xattn_head = config.fusion, config.xattn_head
+    changed.fusion, changed.xattn_head, changed.xattn_tokens = config.fusion, config.xattn_head, config.xattn_tokens
     return changed
 
 

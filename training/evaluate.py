@@ -170,7 +170,9 @@ def _write(folder: Path, report: dict[str, Any], title: str) -> None:
 
 
 def _name(config: NetworkConfig) -> str:
-    return f"xattn, {config.xattn_head} head" if config.fusion == "xattn" else config.fusion
+    if config.fusion != "xattn":
+        return config.fusion
+    return f"xattn over {config.xattn_tokens} tokens, {config.xattn_head} head"
 
 
 if __name__ == "__main__":

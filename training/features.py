@@ -26,6 +26,7 @@ from training.precision import half_precision
 
 FRAME_FEATURES: Final = "frame_features"
 AUDIO_FEATURES: Final = "audio_features"
+AUDIO_MAP: Final = "audio_map"
 
 _CLIPS: Final = 16
 """Clips per pass of the video branch."""
@@ -37,7 +38,8 @@ class FeatureSamples(Dataset[dict[str, Tensor]]):
     """Samples in the form that `EmotionNetwork.fuse` takes.
 
     Attributes:
-        tensors: `frame_features` [N, 8, 512], `audio_features` [N, 128], `log_mel`, `present` and `label`.
+        tensors: `frame_features` [N, 8, 512], `audio_features` [N, 128], `audio_map` [N, time, channels], `log_mel`,
+            `present` and `label`.
     """
 
     def __init__(self, tensors: dict[str, Tensor], *, swap_faces: bool = False, seed: int = 0) -> None:
@@ -143,12 +145,14 @@ def with_audio_features(network: EmotionNetwork, tensors: dict[str, Tensor]) -> 
         tensors: With `log_mel`, float32 [N, 64, 188].
 
     Returns:
-        The tensors with `audio_features`, float32 [N, 128].
+        The tensors with `audio_features`, float32 [N, 128], and `audio_map`, float32 [N, time, channels].
     """
     network.eval()
     device = next(network.parameters()).device
     parts = torch.split(tensors[LOG_MEL.name], _VOICES)
-    return tensors | {AUDIO_FEATURES: torch.cat([network.encode_audio(part.to(device)).cpu() for part in parts])}
+    encoded = [[each.cpu() for each in network.encode_audio(part.to(device))] for part in parts]
+    features, maps = (torch.cat(each) for each in zip(*encoded, strict=True))
+    return tensors | {AUDIO_FEATURES: features, AUDIO_MAP: maps}
 
 
 def encode(network: EmotionNetwork, samples: ClipSamples, *, workers: int = 0) -> dict[str, Tensor]:
@@ -160,7 +164,7 @@ def encode(network: EmotionNetwork, samples: ClipSamples, *, workers: int = 0) -
         workers: Processes that read samples.
 
     Returns:
-        `frame_features`, `audio_features`, `log_mel`, `present` and `label` of N samples.
+        `frame_features`, `audio_features`, `audio_map`, `log_mel`, `present` and `label` of N samples.
     """
     return with_audio_features(network, _encode_frames(network, samples, workers=workers))
 
@@ -200,6 +204,7 @@ def _encode_frames(
 def forward(network: EmotionNetwork, batch: dict[str, Tensor]) -> NetworkOutput:
     """Run a network on a batch of contract inputs or of cached features."""
     if FRAME_FEATURES in batch:
-        return network.fuse(batch[FRAME_FEATURES], batch[AUDIO_FEATURES], batch[LOG_MEL.name], batch[PRESENT.name])
+        names = (FRAME_FEATURES, AUDIO_FEATURES, AUDIO_MAP, LOG_MEL.name, PRESENT.name)
+        return network.fuse(*(batch[name] for name in names))
     output: NetworkOutput = network(batch[FRAMES.name], batch[LOG_MEL.name], batch[PRESENT.name])
     return output

@@ -16,7 +16,7 @@ from torch.nn import functional
 from avemotion.preprocessing.contract import FRAMES, LABELS, LOG_MEL, PRESENT
 from training.data.augmentation import Augmentation, drop_modalities, mix
 from training.data.samples import LABEL
-from training.features import AUDIO_FEATURES, FRAME_FEATURES, forward
+from training.features import AUDIO_FEATURES, AUDIO_MAP, FRAME_FEATURES, forward
 from training.metrics import unweighted_recall
 from training.network import EmotionNetwork, NetworkOutput, choose_prediction
 
@@ -95,7 +95,7 @@ class EmotionModule(lightning.LightningModule):
         """Loss of one batch."""
         targets = functional.one_hot(batch[LABEL], len(LABELS)).float()
         if self._augmentation is not None:
-            mixed = (FRAME_FEATURES, AUDIO_FEATURES) if FRAME_FEATURES in batch else (FRAMES.name,)
+            mixed = (FRAME_FEATURES, AUDIO_FEATURES, AUDIO_MAP) if FRAME_FEATURES in batch else (FRAMES.name,)
             batch = batch if FRAME_FEATURES in batch else self._augmentation(batch)
             batch, targets = mix(batch, (*mixed, LOG_MEL.name), targets, self._optimization.mixup)
             batch = batch | {PRESENT.name: drop_modalities(batch[PRESENT.name])}

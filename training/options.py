@@ -10,7 +10,8 @@ from training.data.cache import Cache, holds_faces, open_cache
 from training.data.decode import decode_ravdess
 from training.data.splits import FOLDS, SPLIT_MODES
 from training.module import Optimization, Scheduler
-from training.network.fusion import FUSIONS, HEADS
+from training.network.audio import AUDIO_BRANCHES
+from training.network.fusion import FUSIONS, HEADS, TOKENS
 
 CACHE_FOLDER = "cache"
 """Folder of the cache below the data folder, unless the data folder is a cache itself."""
@@ -37,6 +38,13 @@ def parser() -> argparse.ArgumentParser:
     network = result.add_argument_group("network")
     network.add_argument("--fusion", choices=FUSIONS, default="xattn", help="how the branches are joined")
     network.add_argument("--xattn_head", choices=HEADS, default="concat", help="head of xattn")
+    network.add_argument(
+        "--xattn_tokens",
+        choices=TOKENS,
+        default="branch",
+        help="audio tokens of xattn: the branch's map, or mel columns",
+    )
+    network.add_argument("--audio_branch", choices=AUDIO_BRANCHES, default="deep", help="size of the audio branch")
     network.add_argument("--dropout", type=float, default=0.3, help="dropout probability in the fusion's head")
     network.add_argument(
         "--video_weights", help="initial weights of the video branch: imagenet, or a file of torchvision's ResNet18"

@@ -24,6 +24,7 @@ from training.checkpoint import save_branch
 from training.data.cache import Cache, open_cache
 from training.data.splits import FOLDS, Split, split_clips
 from training.metrics import unweighted_recall
+from training.network.audio import AUDIO_BRANCHES
 from training.voices import Recipe, VoiceModel, Voices, load_voices, probabilities, train_network
 
 
@@ -79,6 +80,9 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument(
         "--train_on_test", action="store_true", help="also train audio.pt on the test actors, for serving"
     )
+    parser.add_argument(
+        "--audio_branch", choices=AUDIO_BRANCHES, default=Recipe.audio_branch, help="size of the branch"
+    )
     parser.add_argument("--epochs", type=int, default=Recipe.epochs)
     parser.add_argument("--batch_size", type=int, default=Recipe.batch_size)
     parser.add_argument("--dropout", type=float, default=Recipe.dropout)
@@ -97,6 +101,7 @@ def main(arguments: list[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     options.output.mkdir(parents=True, exist_ok=True)
     recipe = Recipe(
+        audio_branch=options.audio_branch,
         epochs=options.epochs,
         batch_size=options.batch_size,
         weight_decay=options.weight_decay,

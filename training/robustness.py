@@ -78,8 +78,7 @@ def recall_when_recorded_otherwise(
         logits = []
         for part in torch.split(waveforms, _BATCH):
             spectrograms = np.stack([log_mel(waveform) for waveform in change(part).numpy()])
-            logits.append(
-                network.audio_classifier(network.encode_audio(torch.from_numpy(spectrograms).to(device))).cpu()
-            )
+            features, _ = network.encode_audio(torch.from_numpy(spectrograms).to(device))
+            logits.append(network.audio_classifier(features).cpu())
         found[name] = unweighted_recall(torch.cat(logits).numpy(), cache.labels[heard])
     return found

@@ -98,7 +98,9 @@ def train_network(
         The network, and features of the validation and the test part, unless they are empty, for evaluation.
     """
     lightning.seed_everything(options.seed, workers=True, verbose=False)
-    network = EmotionNetwork(NetworkConfig(options.fusion, options.xattn_head, options.dropout))
+    network = EmotionNetwork(
+        NetworkConfig(options.fusion, options.xattn_head, options.dropout, options.audio_branch, options.xattn_tokens)
+    )
     initialise(network, options, cache, split)
     training: Samples
     validation: Samples

@@ -21,6 +21,7 @@ from training.data.cache import Cache
 from training.data.recordings import RecordingChanges, change_recordings
 from training.data.spectrograms import SpeechChanges, changed_log_mel
 from training.network import EmotionNetwork, NetworkConfig
+from training.network.audio import AudioBranchName
 from training.precision import half_precision
 
 _CHANGED_AT_ONCE: Final = 256
@@ -32,6 +33,7 @@ class Recipe:
     """Hyperparameters of the training.
 
     Attributes:
+        audio_branch: Size of the branch.
         epochs: Passes over the voices.
         batch_size: Voices per step.
         learning_rate: Peak learning rate of AdamW, reached after a tenth of the steps.
@@ -45,6 +47,7 @@ class Recipe:
         recorded_share: Share of voices whose recording is changed in them.
     """
 
+    audio_branch: AudioBranchName = "deep"
     epochs: int = 45
     batch_size: int = 32
     learning_rate: float = 1e-3
@@ -61,15 +64,15 @@ class Recipe:
 class VoiceModel(nn.Module):
     """The audio branch and its classifier."""
 
-    def __init__(self, dropout: float) -> None:
+    def __init__(self, dropout: float, audio_branch: AudioBranchName = "deep") -> None:
         super().__init__()
-        network = EmotionNetwork(NetworkConfig())
+        network = EmotionNetwork(NetworkConfig(audio_branch=audio_branch))
         self.audio, self.audio_classifier = network.audio, network.audio_classifier
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, spectrograms: Tensor) -> Tensor:
         """Logits [B, 8] of log-mel spectrograms [B, 64, 188]."""
-        logits: Tensor = self.audio_classifier(self.dropout(self.audio(spectrograms)))
+        logits: Tensor = self.audio_classifier(self.dropout(self.audio(spectrograms)[0]))
         return logits
 
     def weights(self) -> dict[str, Tensor]:
@@ -115,7 +118,7 @@ def train_network(voices: Voices, recipe: Recipe, seed: int, name: str) -> Voice
         The averaged network, set to evaluation mode.
     """
     torch.manual_seed(seed)
-    model = VoiceModel(recipe.dropout).to(voices.labels.device)
+    model = VoiceModel(recipe.dropout, recipe.audio_branch).to(voices.labels.device)
     for recorded_share, epochs, rate in (
         (0.0, recipe.epochs, recipe.learning_rate),
         (recipe.recorded_share, recipe.recorded_epochs, recipe.recorded_rate),

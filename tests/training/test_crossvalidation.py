@@ -16,6 +16,7 @@ from training.data.cache import Cache, open_cache
 from training.data.splits import FOLDS, actor_folds
 from training.evaluate import main
 from training.network import EmotionNetwork, NetworkConfig
+from training.network.fusion import FUSIONS, HEADS, TOKENS
 from training.options import parser
 
 pytestmark = pytest.mark.filterwarnings(
@@ -95,17 +96,13 @@ def test_every_fusion_and_head_gets_a_row(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    assert {(each.fusion, each.xattn_head) for each in VARIANTS} == {
-        ("late", "concat"),
-        ("concat", "concat"),
-        ("gated", "concat"),
-        ("xattn", "concat"),
-        ("xattn", "gated"),
-    }
+    fusions = {(each.fusion, each.xattn_head, each.xattn_tokens) for each in VARIANTS if each.fusion == "xattn"}
+    assert fusions == {("xattn", head, tokens) for head in HEADS for tokens in TOKENS}
+    assert {each.fusion for each in VARIANTS} == set(FUSIONS)
     monkeypatch.setattr(evaluation, "VARIANTS", VARIANTS[::3])
     assert main(arguments(checkpoint, small_paired_folder, branches, "--compare")) == 0
     reports = json.loads((checkpoint.parent / "report" / "report.json").read_text())
-    assert list(reports) == ["late", "xattn, concat head"]
+    assert list(reports) == ["late", "xattn over branch tokens, concat head", "xattn over mel tokens, gated head"]
     assert all(len(report["folds"]["both"]["by_fold"]) == FOLDS for report in reports.values())
     text = capsys.readouterr().out
     assert "| late |" in text

@@ -17,17 +17,17 @@ from training.network import (
     Temperatures,
     choose_prediction,
 )
-from training.network.audio import FixedAveragePool
-from training.network.fusion import FUSIONS, HEADS, CrossAttentionFusion, FusionName, HeadName
+from training.network.audio import AUDIO_BRANCHES, AudioBranchName, FixedAveragePool
+from training.network.fusion import FUSIONS, HEADS, TOKENS, CrossAttentionFusion, FusionName, HeadName, TokensName
 
-VARIANTS: list[tuple[FusionName, HeadName]] = [
-    *((fusion, "concat") for fusion in FUSIONS if fusion != "xattn"),
-    *(("xattn", head) for head in HEADS),
+VARIANTS: list[tuple[FusionName, HeadName, TokensName]] = [
+    *((fusion, "concat", "branch") for fusion in FUSIONS if fusion != "xattn"),
+    *(("xattn", head, tokens) for head in HEADS for tokens in TOKENS),
 ]
 SMALL = 32
 """Side of most frames, in pixels: the video branch takes any from here on, and a twelfth of the time."""
 
-every_variant = pytest.mark.parametrize(("fusion", "head"), VARIANTS)
+every_variant = pytest.mark.parametrize(("fusion", "head", "tokens"), VARIANTS)
 
 
 def parameters(module: nn.Module) -> int:
@@ -45,23 +45,40 @@ def random_clips(
     )
 
 
-def make(fusion: FusionName, head: HeadName) -> EmotionNetwork:
+def make(fusion: FusionName, head: HeadName = "concat", tokens: TokensName = "branch") -> EmotionNetwork:
+    """A network as after some training: what begins at zero is random."""
     torch.manual_seed(0)
-    network = EmotionNetwork(NetworkConfig(fusion=fusion, xattn_head=head, dropout=0.0))
+    network = EmotionNetwork(NetworkConfig(fusion=fusion, xattn_head=head, xattn_tokens=tokens, dropout=0.0))
     nn.init.normal_(network.missing_video)
     nn.init.normal_(network.missing_audio)
+    for parameter in network.fusion.parameters():
+        if not parameter.any():
+            nn.init.normal_(parameter, std=0.1)
     return network
 
 
 def test_branches_have_exactly_the_parameters_that_they_say() -> None:
-    assert parameters(AudioBranch()) == 713_504
+    assert parameters(AudioBranch("deep")) == 713_504
+    assert parameters(AudioBranch("compact")) == 154_720
     assert parameters(ResNet18()) == 11_176_512
 
 
 @pytest.mark.parametrize(("head", "expected"), [("concat", 307_336), ("gated", 273_416)])
 def test_cross_attention_has_the_parameters_that_were_asked_for(head: HeadName, expected: int) -> None:
-    fusion = CrossAttentionFusion(head, dropout=0.0)
-    assert parameters(fusion) - fusion.missing_audio.numel() == expected
+    fusion = CrossAttentionFusion(head, "mel", 128, dropout=0.0)
+    assert parameters(fusion) - parameters(fusion.sum) - fusion.missing_audio.numel() == expected
+
+
+@pytest.mark.parametrize("tokens", TOKENS)
+@pytest.mark.parametrize("head", HEADS)
+@pytest.mark.parametrize("audio_branch", AUDIO_BRANCHES)
+def test_cross_attention_starts_as_the_sum_of_logits(
+    head: HeadName, tokens: TokensName, audio_branch: AudioBranchName
+) -> None:
+    network = EmotionNetwork(NetworkConfig("xattn", head, audio_branch=audio_branch, xattn_tokens=tokens)).eval()
+    with torch.inference_mode():
+        output = network(*random_clips(2))
+    torch.testing.assert_close(output.logits, (output.video_logits + output.audio_logits) / 2)
 
 
 def test_video_branch_carries_torchvisions_parameter_names() -> None:
@@ -77,8 +94,10 @@ def test_fixed_average_pool_equals_torchs_adaptive_one() -> None:
 
 @every_variant
 @pytest.mark.parametrize("missing", ["video", "audio"])
-def test_what_a_missing_modality_holds_changes_nothing(fusion: FusionName, head: HeadName, missing: str) -> None:
-    network = ServingNetwork(make(fusion, head), Temperatures()).eval()
+def test_what_a_missing_modality_holds_changes_nothing(
+    fusion: FusionName, head: HeadName, tokens: TokensName, missing: str
+) -> None:
+    network = ServingNetwork(make(fusion, head, tokens), Temperatures()).eval()
     present = (missing != "video", missing != "audio")
     frames, log_mel, flags = random_clips(2, present)
     other_frames, other_mel, _ = random_clips(2, present, seed=1)
@@ -92,8 +111,8 @@ def test_what_a_missing_modality_holds_changes_nothing(fusion: FusionName, head:
 
 
 @every_variant
-def test_every_parameter_learns(fusion: FusionName, head: HeadName) -> None:
-    network = make(fusion, head).train()
+def test_every_parameter_learns(fusion: FusionName, head: HeadName, tokens: TokensName) -> None:
+    network = make(fusion, head, tokens).train()
     frames, log_mel, _ = random_clips(6)
     present = torch.tensor([[True, True], [False, True], [True, False]]).repeat(2, 1)
     output = network(frames, log_mel, present)
@@ -112,9 +131,11 @@ def test_absent_clips_stay_out_of_batch_statistics() -> None:
 
 
 @every_variant
-def test_attention_over_frames_sums_to_one_and_is_uniform_without_attention(fusion: FusionName, head: HeadName) -> None:
+def test_attention_over_frames_sums_to_one_and_is_uniform_without_attention(
+    fusion: FusionName, head: HeadName, tokens: TokensName
+) -> None:
     with torch.inference_mode():
-        attention = make(fusion, head).eval()(*random_clips(3)).frame_attention
+        attention = make(fusion, head, tokens).eval()(*random_clips(3)).frame_attention
     torch.testing.assert_close(attention.sum(dim=1), torch.ones(3))
     uniform = torch.full_like(attention, 1 / FRAME_COUNT)
     assert torch.allclose(attention, uniform, atol=1e-5) == (fusion != "xattn")

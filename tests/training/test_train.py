@@ -20,10 +20,10 @@ from training import train as training
 from training.checkpoint import load_checkpoint, save_branch
 from training.data.samples import LABEL
 from training.data.splits import FOLDS
-from training.features import AUDIO_FEATURES, FRAME_FEATURES
+from training.features import AUDIO_FEATURES, AUDIO_MAP, FRAME_FEATURES, forward
 from training.module import EmotionModule, Optimization, rate_factor
 from training.network import EmotionNetwork, NetworkConfig
-from training.network.fusion import FUSIONS, HEADS
+from training.network.fusion import FUSIONS, HEADS, TOKENS, FusionName, HeadName, TokensName
 from training.network.resnet import VIDEO_FEATURES
 from training.order import EpochOrder
 
@@ -32,7 +32,12 @@ REQUIREMENTS_COMMAND = (
     "--early_stopping_patience 10 --split_mode stratified --scheduler cosine --wandb"
 )
 
-VARIANTS = [(fusion, head) for fusion in FUSIONS for head in (HEADS if fusion == "xattn" else HEADS[:1])]
+VARIANTS = [
+    (fusion, head, tokens)
+    for fusion in FUSIONS
+    for head in (HEADS if fusion == "xattn" else HEADS[:1])
+    for tokens in (TOKENS if fusion == "xattn" else TOKENS[:1])
+]
 
 # Lightning advises on worker counts, which tiny data does not need, and calls what torch is about to rename.
 pytestmark = pytest.mark.filterwarnings(
@@ -48,18 +53,19 @@ def batch_of_every_label() -> dict[str, torch.Tensor]:
     return {
         FRAME_FEATURES: torch.randn(len(labels), FRAME_COUNT, VIDEO_FEATURES).abs(),
         AUDIO_FEATURES: torch.randn(len(labels), 128).abs(),
+        AUDIO_MAP: torch.randn(len(labels), 23, 128).abs(),
         LOG_MEL.name: torch.from_numpy(np.stack([log_mel(tone(int(label), random)) for label in labels])),
         PRESENT.name: torch.tensor([[True, True], [False, True]]).repeat_interleave(8, dim=0),
         LABEL: labels,
     }
 
 
-@pytest.mark.parametrize(("fusion", "head"), VARIANTS)
+@pytest.mark.parametrize(("fusion", "head", "tokens"), VARIANTS)
 def test_every_fusion_and_head_learns_one_batch_by_heart(
-    fusion: str, head: str, monkeypatch: pytest.MonkeyPatch
+    fusion: FusionName, head: HeadName, tokens: TokensName, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     torch.manual_seed(0)
-    network = EmotionNetwork(NetworkConfig(fusion, head, dropout=0.0))  # type: ignore[arg-type]
+    network = EmotionNetwork(NetworkConfig(fusion, head, dropout=0.0, xattn_tokens=tokens))
     module = EmotionModule(network, Optimization(label_smoothing=0.0), augment=False)
     monkeypatch.setattr(module, "log", lambda *_args, **_kwargs: None)
     batch = batch_of_every_label()
@@ -72,8 +78,7 @@ def test_every_fusion_and_head_learns_one_batch_by_heart(
             module.training_step(batch).backward()  # type: ignore[no-untyped-call]
             optimizer.step()
         network.eval()
-        output = network.fuse(batch[FRAME_FEATURES], batch[AUDIO_FEATURES], batch[LOG_MEL.name], batch[PRESENT.name])
-        return torch.equal(output.logits.argmax(dim=1), batch[LABEL])
+        return torch.equal(forward(network, batch).logits.argmax(dim=1), batch[LABEL])
 
     assert any(learns_in(steps=10) for _ in range(8))
 

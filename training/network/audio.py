@@ -1,55 +1,85 @@
-"""The audio branch: a small convolutional network over the log-mel spectrogram."""
+"""The audio branch: a small convolutional network over the log-mel spectrogram, in two sizes."""
 
 from __future__ import annotations
 
 import math
-from typing import Final
+from dataclasses import dataclass
+from typing import Final, Literal, get_args
 
 import torch
 from torch import Tensor, nn
 
 from avemotion.preprocessing.contract import MEL_BINS, MEL_FRAMES
 
+AudioBranchName = Literal["deep", "compact"]
+AUDIO_BRANCHES: Final[tuple[AudioBranchName, ...]] = get_args(AudioBranchName)
+
 AUDIO_FEATURES: Final = 128
 """Features per clip."""
 
-_CHANNELS: Final = (32, 64, 128, 128)
-"""Channels of each pair of convolutions."""
 
-_POOLED: Final = (4, 2)
-"""Output size in mel bins and time; time is coarse, because the position of speech in the window carries no emotion."""
+@dataclass(frozen=True)
+class _Layout:
+    """Layers of a branch.
+
+    Attributes:
+        channels: Channels of each group of convolutions; groups are joined by max-pools.
+        convolutions: Convolutions of a group.
+        bias: Whether convolutions have a bias.
+        pooled: Output size in mel bins and time of the last, average pool.
+    """
+
+    channels: tuple[int, ...]
+    convolutions: int
+    bias: bool
+    pooled: tuple[int, int]
+
+
+_LAYOUTS: Final[dict[AudioBranchName, _Layout]] = {
+    # Time is pooled coarsely, because the position of speech in the window carries no emotion.
+    "deep": _Layout((32, 64, 128, 128), 2, bias=False, pooled=(4, 2)),
+    "compact": _Layout((16, 32, 64), 1, bias=True, pooled=(4, 4)),
+}
 
 
 class AudioBranch(nn.Module):
-    """Four pairs of convolutions, the first three followed by a max-pool, an average pool and a linear layer.
+    """Groups of convolutions with max-pools between them, an average pool and a linear layer.
 
-    713,504 parameters.
+    713,504 parameters as `deep`, 154,720 as `compact`.
+
+    Attributes:
+        map_shape: Time steps and channels of the last feature map.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, name: AudioBranchName = "deep") -> None:
         super().__init__()
+        layout = _LAYOUTS[name]
         layers: list[nn.Module] = []
-        inputs, halved = 1, 2 ** (len(_CHANNELS) - 1)
-        for channels in _CHANNELS:
+        inputs, halved = 1, 2 ** (len(layout.channels) - 1)
+        for channels in layout.channels:
             if layers:
                 layers.append(nn.MaxPool2d(2))
-            layers += [*_convolution(inputs, channels), *_convolution(channels, channels)]
-            inputs = channels
+            for _ in range(layout.convolutions):
+                layers += _convolution(inputs, channels, bias=layout.bias)
+                inputs = channels
+        self.map_shape = (MEL_FRAMES // halved, inputs)
         self.convolutions = nn.Sequential(*layers)
-        self.pool = FixedAveragePool((MEL_BINS // halved, MEL_FRAMES // halved), _POOLED)
-        self.linear = nn.Linear(inputs * math.prod(_POOLED), AUDIO_FEATURES)
+        self.pool = FixedAveragePool((MEL_BINS // halved, MEL_FRAMES // halved), layout.pooled)
+        self.linear = nn.Linear(inputs * math.prod(layout.pooled), AUDIO_FEATURES)
 
-    def forward(self, log_mel: Tensor) -> Tensor:
+    def forward(self, log_mel: Tensor) -> tuple[Tensor, Tensor]:
         """Compute features of sound.
 
         Args:
             log_mel: float [B, 64, 188], as in the contract.
 
         Returns:
-            float [B, 128], non-negative.
+            Features, float [B, 128], non-negative; and the last feature map's mean over mel bins, float
+            [B, time, channels], of which cross-attention makes its tokens.
         """
-        x = self.pool(self.convolutions(log_mel.unsqueeze(1)))
-        return torch.relu(self.linear(x.flatten(1)))
+        x = self.convolutions(log_mel.unsqueeze(1))
+        features = torch.relu(self.linear(self.pool(x).flatten(1)))
+        return features, x.mean(dim=2).transpose(1, 2)
 
 
 class FixedAveragePool(nn.Module):
@@ -73,8 +103,8 @@ class FixedAveragePool(nn.Module):
         return self.rows @ x @ self.columns
 
 
-def _convolution(inputs: int, outputs: int) -> tuple[nn.Module, ...]:
-    return nn.Conv2d(inputs, outputs, 3, padding=1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU(inplace=True)
+def _convolution(inputs: int, outputs: int, *, bias: bool) -> tuple[nn.Module, ...]:
+    return nn.Conv2d(inputs, outputs, 3, padding=1, bias=bias), nn.BatchNorm2d(outputs), nn.ReLU(inplace=True)
 
 
 def _averaging_matrix(inputs: int, outputs: int) -> Tensor:

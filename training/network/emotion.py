@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from avemotion.preprocessing.contract import FRAME_COUNT, IMAGENET_MEAN, IMAGENET_STD, LABELS
-from training.network.audio import AUDIO_FEATURES, AudioBranch
-from training.network.fusion import BranchFeatures, FusionName, HeadName, make_fusion
+from training.network.audio import AUDIO_FEATURES, AudioBranch, AudioBranchName
+from training.network.fusion import BranchFeatures, FusionName, HeadName, TokensName, make_fusion
 from training.network.resnet import VIDEO_FEATURES, ResNet18
 from training.network.voice import VoiceDetector
 
@@ -30,11 +30,16 @@ class NetworkConfig:
         fusion: Fusion of the branches.
         xattn_head: Head of the `xattn` fusion; ignored by the others.
         dropout: Dropout probability in the fusion's head.
+        audio_branch: Size of the audio branch.
+        xattn_tokens: Audio tokens of the `xattn` fusion: the audio branch's feature map over time, or columns of the
+            spectrogram; ignored by the others.
     """
 
     fusion: FusionName = "xattn"
     xattn_head: HeadName = "concat"
     dropout: float = 0.3
+    audio_branch: AudioBranchName = "deep"
+    xattn_tokens: TokensName = "branch"
 
 
 @dataclass(frozen=True)
@@ -82,7 +87,7 @@ class EmotionNetwork(nn.Module):
         super().__init__()
         self.config = config
         self.video = ResNet18()
-        self.audio = AudioBranch()
+        self.audio = AudioBranch(config.audio_branch)
         self.video_classifier = nn.Linear(VIDEO_FEATURES, len(LABELS))
         self.audio_classifier = nn.Linear(AUDIO_FEATURES, len(LABELS))
         self.face_evidence = FaceHead()
@@ -91,7 +96,13 @@ class EmotionNetwork(nn.Module):
         _accept_everything(self.voice_evidence.classifier)
         self.missing_video = nn.Parameter(torch.zeros(VIDEO_FEATURES))
         self.missing_audio = nn.Parameter(torch.zeros(AUDIO_FEATURES))
-        self.fusion = make_fusion(config.fusion, config.xattn_head, config.dropout)
+        self.fusion = make_fusion(
+            config.fusion,
+            config.xattn_head,
+            config.xattn_tokens,
+            audio_channels=self.audio.map_shape[1],
+            dropout=config.dropout,
+        )
         self.register_buffer("mean", 255 * torch.tensor(IMAGENET_MEAN), persistent=False)
         self.register_buffer("std", 255 * torch.tensor(IMAGENET_STD), persistent=False)
 
@@ -104,11 +115,15 @@ class EmotionNetwork(nn.Module):
             present: bool [B, 2]: whether there is video, whether there is audio.
         """
         if self.training:
-            video = _where_present(self.encode_video, frames, present[:, 0], (frames.shape[1], VIDEO_FEATURES))
-            audio = _where_present(self.encode_audio, log_mel, present[:, 1], (AUDIO_FEATURES,))
+            (video,) = _where_present(
+                lambda some: (self.encode_video(some),), frames, present[:, 0], ((frames.shape[1], VIDEO_FEATURES),)
+            )
+            audio, audio_map = _where_present(
+                self.encode_audio, log_mel, present[:, 1], ((AUDIO_FEATURES,), self.audio.map_shape)
+            )
         else:
-            video, audio = self.encode_video(frames), self.encode_audio(log_mel)
-        return self.fuse(video, audio, log_mel, present)
+            video, (audio, audio_map) = self.encode_video(frames), self.encode_audio(log_mel)
+        return self.fuse(video, audio, audio_map, log_mel, present)
 
     def encode_video(self, frames: Tensor) -> Tensor:
         """Features per frame, float [B, 8, 512]; `frames` are those of `forward`."""
@@ -116,10 +131,10 @@ class EmotionNetwork(nn.Module):
         features: Tensor = self.video(images)
         return features.reshape(-1, frames.shape[1], features.shape[1])
 
-    def encode_audio(self, log_mel: Tensor) -> Tensor:
-        """Features of sound, float [B, 128]."""
-        features: Tensor = self.audio(log_mel)
-        return features
+    def encode_audio(self, log_mel: Tensor) -> tuple[Tensor, Tensor]:
+        """Features of sound, float [B, 128], and over time, float [B, time, channels]; see `AudioBranch`."""
+        features, over_time = self.audio(log_mel)
+        return features, over_time
 
     def encode_evidence(self, frames: Tensor, log_mel: Tensor) -> Tensor:
         """Evidence of a face and of a voice, as logits.
@@ -133,12 +148,13 @@ class EmotionNetwork(nn.Module):
         """
         return torch.cat((self.face_evidence(frames.mean(dim=1)), self.voice_evidence(log_mel)), dim=1)
 
-    def fuse(self, frames: Tensor, audio: Tensor, log_mel: Tensor, present: Tensor) -> NetworkOutput:
+    def fuse(self, frames: Tensor, audio: Tensor, audio_map: Tensor, log_mel: Tensor, present: Tensor) -> NetworkOutput:
         """Predict a batch of clips from branch features, which can be cached.
 
         Args:
             frames: float [B, 8, 512] of `encode_video`.
             audio: float [B, 128] of `encode_audio`.
+            audio_map: float [B, time, channels] of `encode_audio`.
             log_mel: float [B, 64, 188].
             present: bool [B, 2].
         """
@@ -149,6 +165,7 @@ class EmotionNetwork(nn.Module):
             frames=frames,
             video=video,
             audio=audio,
+            audio_map=audio_map,
             log_mel=log_mel,
             video_logits=self.video_classifier(video),
             audio_logits=self.audio_classifier(audio),
@@ -166,12 +183,15 @@ def _accept_everything(classifier: nn.Linear | nn.Conv1d) -> None:
 
 
 def _where_present(
-    encode: Callable[[Tensor], Tensor], inputs: Tensor, present: Tensor, features: tuple[int, ...]
-) -> Tensor:
+    encode: Callable[[Tensor], tuple[Tensor, ...]],
+    inputs: Tensor,
+    present: Tensor,
+    shapes: tuple[tuple[int, ...], ...],
+) -> list[Tensor]:
     """Features of the present inputs; zeros for the others, whose content must not affect batch statistics."""
-    encoded = torch.zeros(len(inputs), *features, device=inputs.device)
+    encoded = [torch.zeros(len(inputs), *shape, device=inputs.device) for shape in shapes]
     if present.any():
-        found = encode(inputs[present])
-        encoded = encoded.to(found.dtype)
-        encoded[present] = found
+        for place, found in enumerate(encode(inputs[present])):
+            encoded[place] = encoded[place].to(found.dtype)
+            encoded[place][present] = found
     return encoded

@@ -17,8 +17,10 @@ from training.network.resnet import VIDEO_FEATURES
 
 FusionName = Literal["late", "concat", "gated", "xattn"]
 HeadName = Literal["concat", "gated"]
+TokensName = Literal["branch", "mel"]
 FUSIONS: Final[tuple[FusionName, ...]] = get_args(FusionName)
 HEADS: Final[tuple[HeadName, ...]] = get_args(HeadName)
+TOKENS: Final[tuple[TokensName, ...]] = get_args(TokensName)
 
 WIDTH: Final = 128
 """Features of a token, and of each modality in the gated heads."""
@@ -35,7 +37,8 @@ class BranchFeatures:
         frames: [B, 8, 512] video features per frame.
         video: [B, 512] their mean.
         audio: [B, 128] audio features.
-        log_mel: [B, 64, 188] the spectrogram, whose columns are the tokens of cross-attention.
+        audio_map: [B, time, channels] the audio branch's last feature map, averaged over mel bins.
+        log_mel: [B, 64, 188] the spectrogram.
         video_logits: [B, 8] of the video branch's own classifier.
         audio_logits: [B, 8] of the audio branch's own classifier.
         audio_present: bool [B].
@@ -44,6 +47,7 @@ class BranchFeatures:
     frames: Tensor
     video: Tensor
     audio: Tensor
+    audio_map: Tensor
     log_mel: Tensor
     video_logits: Tensor
     audio_logits: Tensor
@@ -109,13 +113,18 @@ class GatedFusion(nn.Module):
 
 
 class CrossAttentionFusion(nn.Module):
-    """Frames attend to sound and sound to frames; a head joins both after pooling."""
+    """Frames attend to sound and sound to frames; a head joins both after pooling and corrects the sum of logits.
 
-    def __init__(self, head: HeadName, dropout: float) -> None:
+    Before training the correction is zero, so that the fusion starts where `late` does.
+    """
+
+    def __init__(self, head: HeadName, tokens: TokensName, audio_channels: int, dropout: float) -> None:
         super().__init__()
+        self.sum = LateFusion()
         self.video = nn.Linear(VIDEO_FEATURES, WIDTH)
-        self.audio_convolution = nn.Conv1d(MEL_BINS, WIDTH, 3, padding=1)
-        self.audio = nn.Linear(WIDTH, WIDTH)
+        # The columns of the spectrogram need a layer of their own, those of the branch's feature map have eight.
+        self.audio_convolution = nn.Conv1d(MEL_BINS, WIDTH, 3, padding=1) if tokens == "mel" else None
+        self.audio = nn.Linear(WIDTH if tokens == "mel" else audio_channels, WIDTH)
         self.missing_audio = nn.Parameter(torch.zeros(WIDTH))
         self.video_attention = nn.MultiheadAttention(WIDTH, _ATTENTION_HEADS, batch_first=True)
         self.audio_attention = nn.MultiheadAttention(WIDTH, _ATTENTION_HEADS, batch_first=True)
@@ -123,25 +132,44 @@ class CrossAttentionFusion(nn.Module):
         self.audio_norm = nn.LayerNorm(WIDTH)
         self.gated_head = GatedHead(dropout) if head == "gated" else None
         self.concat_head = _mlp(2 * WIDTH, dropout) if head == "concat" else None
+        last = self.concat_head[-1] if self.concat_head is not None else self.gated_head.classifier  # type: ignore[union-attr]
+        for parameter in last.parameters():
+            nn.init.zeros_(parameter)
 
     def forward(self, features: BranchFeatures) -> tuple[Tensor, Tensor | None]:
         """Return logits [B, 8] and frame attention [B, 8], which sums to 1."""
-        video = self.video(features.frames)
-        audio = self.audio(torch.relu(self.audio_convolution(features.log_mel)).transpose(1, 2))
+        video, audio = self.video(features.frames), self.audio(self._columns(features))
         audio = torch.where(features.audio_present[:, None, None], audio, self.missing_audio)
         video_context, _ = self.video_attention(video, audio, audio, need_weights=False)
         audio_context, weights = self.audio_attention(audio, video, video, need_weights=True)
         video = self.video_norm(video + video_context).mean(dim=1)
         audio = self.audio_norm(audio + audio_context).mean(dim=1)
+        logits, _ = self.sum(features)
         if self.gated_head is not None:
-            logits: Tensor = self.gated_head(video, audio)
+            logits = logits + self.gated_head(video, audio)
         elif self.concat_head is not None:
-            logits = self.concat_head(torch.cat((video, audio), dim=1))
+            logits = logits + self.concat_head(torch.cat((video, audio), dim=1))
         return logits, weights.mean(dim=1)
 
+    def _columns(self, features: BranchFeatures) -> Tensor:
+        """What the audio tokens are made of, [B, time, channels]."""
+        if self.audio_convolution is None:
+            return features.audio_map
+        return torch.relu(self.audio_convolution(features.log_mel)).transpose(1, 2)
 
-def make_fusion(name: FusionName, head: HeadName, dropout: float) -> nn.Module:
-    """Create a fusion by name; `head` applies to `xattn` only."""
+
+def make_fusion(
+    name: FusionName, head: HeadName, tokens: TokensName, *, audio_channels: int, dropout: float
+) -> nn.Module:
+    """Create a fusion by name.
+
+    Args:
+        name: The fusion.
+        head: Head of `xattn`; ignored by the others.
+        tokens: What `xattn` makes its audio tokens of; ignored by the others.
+        audio_channels: Channels of the audio branch's last feature map.
+        dropout: Dropout probability in the head.
+    """
     match name:
         case "late":
             return LateFusion()
@@ -150,7 +178,7 @@ def make_fusion(name: FusionName, head: HeadName, dropout: float) -> nn.Module:
         case "gated":
             return GatedFusion(dropout)
         case "xattn":
-            return CrossAttentionFusion(head, dropout)
+            return CrossAttentionFusion(head, tokens, audio_channels, dropout)
 
 
 def _mlp(inputs: int, dropout: float) -> nn.Sequential:

@@ -53,10 +53,13 @@ class ServingNetwork(nn.Module):
             Calibrated probabilities, logits, video probabilities, audio probabilities and frame attention,
             float [B, 8] each; evidence, float [B, 2].
         """
-        video_features, audio_features = self.network.encode_video(frames), self.network.encode_audio(log_mel)
+        video_features, (audio_features, audio_map) = (
+            self.network.encode_video(frames),
+            self.network.encode_audio(log_mel),
+        )
         evidence = self.network.encode_evidence(video_features, log_mel).sigmoid() * present
         found = evidence >= LOWEST_EVIDENCE
-        output: NetworkOutput = self.network.fuse(video_features, audio_features, log_mel, found)
+        output: NetworkOutput = self.network.fuse(video_features, audio_features, audio_map, log_mel, found)
         fused, video, audio = (
             torch.softmax(logits / temperature, dim=1)
             for logits, temperature in (
