@@ -15,7 +15,7 @@ TRITON_ENVIRONMENT := $(if $(filter Linux-x86_64,$(shell uname -sm | tr ' ' -)),
 
 .PHONY: help run test test-fast test-slow test-all test-environment test-programs fuzz bench-decode soak fuzz-api test-containers
 .PHONY: check-manifests sbom train-environment sweep lint format lock lighthouse
-.PHONY: page-pictures loadtest bench clean api-docs
+.PHONY: page-pictures loadtest bench clean api-docs compare-faces
 
 help:  ## Show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -106,6 +106,21 @@ peers: $(PEERS:%=.venv-peer-%/.installed)  ## Install what benchmarks compare wi
 .venv-peer-%/.installed: benchmarks/peers/requirements/%.txt
 	$(PYTHON) -m venv .venv-peer-$*
 	.venv-peer-$*/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
+	touch $@
+
+compare-faces: .venv/.training .venv-peer-fer/.installed .venv-peer-face-api/.installed  ## Compare the face branch with two packages on the same pictures
+	.venv/bin/python -m training.evaluate_faces --peers $(ARGS)
+
+# fer's requirements list everything that it imports; it declares more.
+.venv-peer-fer/.installed: training/peers/requirements/fer.txt
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --no-compile --no-deps --requirement $<
+	touch $@
+
+.venv-peer-face-api/.installed: training/peers/package.json
+	mkdir -p $(@D)
+	cp $< $(@D)
+	cd $(@D) && npm install --no-audit --no-fund --no-package-lock --ignore-scripts --silent
 	touch $@
 
 fuzz: .venv/.development  ## Send 10,000 mutated files through the decode workers
