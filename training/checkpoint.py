@@ -118,6 +118,15 @@ def save_branch(path: Path, weights: dict[str, Tensor], metrics: dict[str, Any])
     _save(path, {"format": _BRANCH_FORMAT, "weights": weights, "metrics": metrics})
 
 
+def is_branch(path: Path) -> bool:
+    """Whether a file holds a pre-trained branch, not a whole checkpoint.
+
+    Raises:
+        ModelFileError: The file cannot be read, or is neither.
+    """
+    return bool(_load(path, (_BRANCH_FORMAT, _FORMAT), "weights of this network")["format"] == _BRANCH_FORMAT)
+
+
 def load_weights(path: Path, network: EmotionNetwork) -> list[str]:
     """Copy the weights of a branch or of a whole checkpoint into a network.
 

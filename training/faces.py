@@ -1,4 +1,8 @@
-"""The video branch as a classifier of single faces, and its training, which can be resumed after any epoch."""
+"""The video branch as a classifier of single faces, and its training, which can be resumed after any epoch.
+
+The classifier's logits are free of the classes' shares in the training data (`class_log_prior`): these are no better
+guess for a clip than any others, and a third of what people see in FER2013 is neutral.
+"""
 
 from __future__ import annotations
 
@@ -8,25 +12,27 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
+import numpy.typing as npt
 import torch
-from kornia import augmentation
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.utils.data import DataLoader, Dataset
 
 from avemotion.preprocessing.contract import FRAME_SIZE, LABELS
+from avemotion.preprocessing.frame import UInt8Array
 from training.averaging import AVERAGE_DECAY, move_average
 from training.data.augmentation import mix_pairs
-from training.data.fer2013 import LABEL_OF_CLASS, Faces
+from training.data.face_changes import framed, reframed, retaken
+from training.data.faces import FACE_LABELS, FacePictures
+from training.metrics import unweighted_recall
 from training.network import EmotionNetwork, NetworkConfig
 from training.precision import half_precision
 
-CLASSES: Final = [LABELS.index(label) for label in LABEL_OF_CLASS.values()]
-"""Labels of FER2013; the logits of other labels are left out of loss and accuracy."""
+CLASSES: Final = [LABELS.index(label) for label in FACE_LABELS]
+"""Labels of faces among the contract's; the logit of calm is left out of loss and accuracy."""
 
-_BATCHES_CHANGED_AT_ONCE: Final = 8
-"""Several batches are augmented at once: for small images, calls take longer than the work, above all on a GPU."""
-
-_EVALUATED_AT_ONCE: Final = 512
+_EVALUATED_AT_ONCE: Final = 256
 
 
 @dataclass(frozen=True)
@@ -40,15 +46,19 @@ class Recipe:
         weight_decay: Weight decay of SGD.
         label_smoothing: Share of the target spread over all classes.
         mixup: Both parameters of the beta distribution of mixup; 0 for none.
+        dropout: Probability that a feature is dropped before the classifier.
+        balance: How far rare classes are shown more often: 0 not at all, 1 as often as all others.
         average: Decay of the running average of weights, per step.
     """
 
-    batch_size: int = 128
+    batch_size: int = 96
     learning_rate: float = 0.1
-    later_rate: float = 0.04
+    later_rate: float = 0.02
     weight_decay: float = 5e-4
     label_smoothing: float = 0.1
     mixup: float = 0.2
+    dropout: float = 0.3
+    balance: float = 0.5
     average: float = AVERAGE_DECAY
 
 
@@ -73,21 +83,22 @@ class EpochResult:
         side: Height and width of its images, in pixels.
         epoch: Number of the epoch in its stage, from 1.
         loss: Mean loss of its steps.
-        validation_accuracy: Accuracy of the averaged network, at this size.
+        validation_recall: Unweighted recall of the averaged network, at this size.
     """
 
     side: int
     epoch: int
     loss: float
-    validation_accuracy: float
+    validation_recall: float
 
 
 class FaceModel(nn.Module):
     """The video branch and its classifier, over single images."""
 
-    def __init__(self) -> None:
+    def __init__(self, dropout: float = Recipe.dropout) -> None:
         super().__init__()
         self.network = EmotionNetwork(NetworkConfig())
+        self.dropout = dropout
 
     @property
     def device(self) -> torch.device:
@@ -95,14 +106,41 @@ class FaceModel(nn.Module):
         return self.network.video.conv1.weight.device
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits [N, 8] of float images [N, 3, side, side] in [0, 1]."""
-        images = (images * 255 - self.network.mean[:, None, None]) / self.network.std[:, None, None]
-        logits: Tensor = self.network.video_classifier(self.network.video(images.to(memory_format=torch.channels_last)))
-        return logits
+        """Logits [N, 7] of `FACE_LABELS` for images [N, side, side, 3] RGB in [0, 255]."""
+        normalised = ((images.float() - self.network.mean) / self.network.std).permute(0, 3, 1, 2)
+        features = self.network.video(normalised.contiguous(memory_format=torch.channels_last))
+        features = functional.dropout(features, self.dropout, self.training)
+        logits: Tensor = self.network.video_classifier(features)
+        return logits[:, CLASSES]
 
     def weights(self) -> dict[str, Tensor]:
         """Weights of the video branch and its classifier, by their names in `EmotionNetwork`."""
         return {name: value.cpu() for name, value in self.network.state_dict().items() if name.startswith("video")}
+
+
+class ChangedFaces(Dataset[tuple[Tensor, Tensor]]):
+    """Faces of one epoch, each changed at random; the same for the same seed, however many processes load them."""
+
+    def __init__(self, faces: FacePictures, order: Sequence[int], side: int, seed: tuple[int, ...]) -> None:
+        """Prepare an epoch.
+
+        Args:
+            faces: The faces.
+            order: Index of the face at each place of the epoch.
+            side: Height and width of the images, in pixels.
+            seed: Seed of all changes.
+        """
+        self._faces, self._order, self._side, self._seed = faces, order, side, seed
+
+    def __len__(self) -> int:
+        return len(self._order)
+
+    def __getitem__(self, place: int) -> tuple[Tensor, Tensor]:
+        """Image uint8 [side, side, 3] and target float32 [7]."""
+        random = np.random.default_rng((*self._seed, place))
+        index = self._order[place]
+        image = reframed(self._faces.pictures[index], self._faces.squares[index], self._side, random)
+        return torch.from_numpy(retaken(image, random)), torch.from_numpy(self._faces.targets[index])
 
 
 class FaceTraining:
@@ -116,6 +154,8 @@ class FaceTraining:
         *,
         seed: int = 0,
         trained_before: bool = False,
+        workers: int = 0,
+        compiled: bool = False,
     ) -> None:
         """Prepare a training.
 
@@ -125,6 +165,8 @@ class FaceTraining:
             stages: Image sizes, in order.
             seed: Seed of all random draws, by stage and epoch.
             trained_before: Start with the lower learning rate of later stages.
+            workers: Processes that change faces; 0 for this one.
+            compiled: Compile the network by `torch.compile`, which needs a C++ compiler.
         """
         self.model = model
         self.average = copy.deepcopy(model).requires_grad_(False)
@@ -132,22 +174,21 @@ class FaceTraining:
         self.stages = list(stages)
         self._seed = seed
         self._trained_before = trained_before
+        self._workers = workers
+        self._logits = torch.compile(model) if compiled else model
         self._stage = self._epoch = self._steps = 0
         self._descent: tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler] | None = None
-        self._augment = augmentations()
 
-    def epochs(self, training: Faces, validation: Faces) -> Iterator[EpochResult]:
+    def epochs(self, training: FacePictures, validation: FacePictures) -> Iterator[EpochResult]:
         """Train the remaining epochs, one for each step of the iterator."""
-        images, labels = (
-            torch.from_numpy(values).to(self.model.device) for values in (training.images, training.labels)
-        )
-        targets = smoothed_targets(labels, self.recipe.label_smoothing)
         while self._stage < len(self.stages):
             stage = self.stages[self._stage]
             if self._descent is None:
-                self._descent = self._descent_of(stage, len(labels))
-            loss = self._train_epoch(stage, *self._descent, images, targets)
-            result = EpochResult(stage.side, self._epoch + 1, loss, accuracy(self.average, validation, stage.side))
+                self._descent = self._descent_of(stage, len(training))
+            loss = self._train_epoch(stage, *self._descent, training)
+            logits = predict_faces(self.average, images_of(validation, stage.side))
+            recall = unweighted_recall(spread(logits), validation.labels)
+            result = EpochResult(stage.side, self._epoch + 1, loss, recall)
             self._epoch += 1
             if self._epoch == stage.epochs:
                 self._stage, self._epoch, self._descent = self._stage + 1, 0, None
@@ -166,7 +207,7 @@ class FaceTraining:
         torch.save(state, partial)
         partial.replace(path)
 
-    def resume(self, path: Path, training: Faces) -> None:
+    def resume(self, path: Path, training: FacePictures) -> None:
         """Resume from a file of `save`.
 
         Raises:
@@ -182,7 +223,7 @@ class FaceTraining:
         self.average.load_state_dict(state["average"])
         self._stage, self._epoch, self._steps = state["place"]
         if state["descent"]:
-            self._descent = self._descent_of(self.stages[self._stage], len(training.labels))
+            self._descent = self._descent_of(self.stages[self._stage], len(training))
             optimizer, schedule = self._descent
             optimizer.load_state_dict(state["descent"][0])
             schedule.load_state_dict(state["descent"][1])
@@ -205,93 +246,88 @@ class FaceTraining:
         stage: Stage,
         optimizer: torch.optim.Optimizer,
         schedule: torch.optim.lr_scheduler.LRScheduler,
-        images: Tensor,
-        targets: Tensor,
+        faces: FacePictures,
     ) -> float:
-        """Make one pass over all faces and return the mean loss."""
+        """Draw as many faces as there are, rare classes more often, and return the mean loss."""
         # Seeded by stage and epoch, so that a resumed training draws the same numbers as an uninterrupted one.
-        torch.manual_seed(self._seed + 1_000 * self._stage + self._epoch)
+        seed = (self._seed, self._stage, self._epoch)
+        torch.manual_seed(int(np.random.SeedSequence(seed).generate_state(1)[0]))
         self.model.train()
-        size, device = self.recipe.batch_size, images.device
-        steps = len(targets) // size
-        order = torch.randperm(len(targets))[: steps * size].to(device)
+        size, device = self.recipe.batch_size, self.model.device
+        steps = len(faces) // size
+        chances = drawing_chances(faces.targets, self.recipe.balance)
+        prior = class_log_prior(faces.targets, chances).to(device)
+        order = torch.multinomial(torch.from_numpy(chances), steps * size, replacement=True).tolist()
+        changed = ChangedFaces(faces, order, stage.side, seed)
         total = torch.zeros((), device=device)
-        for several in torch.split(order, _BATCHES_CHANGED_AT_ONCE * size):
-            changed = self._augment(unit(images[several]))
-            for batch, wanted in zip(torch.split(changed, size), torch.split(targets[several], size), strict=True):
-                loss = self._loss(tint(resize(batch, stage.side)), wanted)
-                optimizer.zero_grad(set_to_none=True)
-                torch.autograd.backward(loss)
-                optimizer.step()
-                schedule.step()
-                self._steps += 1
-                move_average(self.average, self.model, self._steps, self.recipe.average)
-                total += loss.detach()
+        for images, targets in DataLoader(changed, size, num_workers=self._workers, pin_memory=device.type == "cuda"):
+            loss = self._loss(images.to(device).float(), targets.to(device), prior)
+            optimizer.zero_grad(set_to_none=True)
+            torch.autograd.backward(loss)
+            optimizer.step()
+            schedule.step()
+            self._steps += 1
+            move_average(self.average, self.model, self._steps, self.recipe.average)
+            total += loss.detach()
         return float(total) / steps
 
-    def _loss(self, batch: Tensor, targets: Tensor) -> Tensor:
-        """Cross-entropy over the classes of FER2013, of faces mixed in pairs."""
-        mixed, targets = mix_pairs(batch, targets, self.recipe.mixup)
-        with half_precision(batch.device):
-            logits = self.model(mixed)
-        return functional.cross_entropy(known(logits), targets)
+    def _loss(self, images: Tensor, targets: Tensor, prior: Tensor) -> Tensor:
+        """Loss of faces mixed in pairs."""
+        targets = targets * (1 - self.recipe.label_smoothing) + self.recipe.label_smoothing / len(CLASSES)
+        images, targets = mix_pairs(images, targets, self.recipe.mixup)
+        with half_precision(images.device):
+            logits = self._logits(images)
+        return adjusted_loss(logits.float(), targets, prior)
 
 
-def augmentations() -> augmentation.AugmentationSequential:
-    """Augmentations that preserve the expression, for images of the archive's size."""
-    return augmentation.AugmentationSequential(
-        augmentation.RandomHorizontalFlip(p=0.5),
-        augmentation.RandomAffine(degrees=12.0, translate=(0.08, 0.08), scale=(0.85, 1.15), p=0.9),
-        augmentation.RandomSharpness(sharpness=(0.0, 3.0), p=0.3),
-        augmentation.RandomGaussianNoise(std=0.03, p=0.3),
-        augmentation.RandomErasing(scale=(0.02, 0.2), p=0.5),
-    )
+def adjusted_loss(logits: Tensor, targets: Tensor, log_prior: Tensor) -> Tensor:
+    """Logit-adjusted cross-entropy (Menon et al. 2020, arXiv 2007.07314, section 5.2).
+
+    The loss knows how often each class occurs, so that the logits need not.
+
+    Args:
+        logits: float [B, 7].
+        targets: float [B, 7], shares of the classes.
+        log_prior: float [7], logarithm of the classes' shares among all faces.
+    """
+    return functional.cross_entropy(logits + log_prior, targets)
 
 
-def tint(images: Tensor) -> Tensor:
-    """Random brightness, contrast and colour cast of [N, 3, H, W] in [0, 1], because served faces are in colour."""
-    count, device = len(images), images.device
-    gain = 1 + 0.25 * (2 * torch.rand(count, 3, 1, 1, device=device) - 1)
-    contrast = 1 + 0.3 * (2 * torch.rand(count, 1, 1, 1, device=device) - 1)
-    brightness = 0.15 * (2 * torch.rand(count, 1, 1, 1, device=device) - 1)
-    mean = images.mean(dim=(1, 2, 3), keepdim=True)
-    return (((images - mean) * contrast + mean) * gain + brightness).clamp(0, 1)
+def drawing_chances(targets: npt.NDArray[np.float32], balance: float) -> npt.NDArray[np.float64]:
+    """How likely each face is drawn, relative to the others.
+
+    Args:
+        targets: float32 [N, 7], shares of the classes.
+        balance: 0 for all faces alike; 1 for all classes alike.
+    """
+    shares = np.maximum(targets.astype(np.float64).mean(axis=0), 1e-6)
+    return np.asarray(targets @ shares**-balance, np.float64)
 
 
-def resize(images: Tensor, side: int) -> Tensor:
-    """Float [N, 1, H, W] to [N, 3, side, side]."""
-    if images.shape[-1] != side:
-        images = functional.interpolate(images, (side, side), mode="bilinear", align_corners=False)
-    return images.expand(-1, 3, -1, -1)
+def class_log_prior(targets: npt.NDArray[np.float32], chances: npt.NDArray[np.float64]) -> Tensor:
+    """Logarithm [7] of the classes' shares among the faces that are drawn; classes without a face count as one."""
+    shares = np.maximum(np.average(targets, axis=0, weights=chances), 1 / len(targets))
+    return torch.from_numpy(np.log(shares / shares.sum())).float()
 
 
-def unit(grey: Tensor) -> Tensor:
-    """uint8 [N, H, W] to float [N, 1, H, W] in [0, 1]."""
-    return grey[:, None].float() / 255
-
-
-def known(logits: Tensor) -> Tensor:
-    """Float32 logits [N, 7] of the classes of FER2013, selected from those of all labels [N, 8]."""
-    return logits[:, CLASSES].float()
-
-
-def smoothed_targets(labels: Tensor, smoothing: float) -> Tensor:
-    """Target probabilities [N, 7] over the classes of FER2013 for labels [N], with label smoothing."""
-    position = torch.full((len(LABELS),), -1, device=labels.device)
-    position[CLASSES] = torch.arange(len(CLASSES), device=labels.device)
-    return functional.one_hot(position[labels], len(CLASSES)) * (1 - smoothing) + smoothing / len(CLASSES)
+def images_of(faces: FacePictures, side: int = FRAME_SIZE) -> UInt8Array:
+    """What serving would cut out of pictures: uint8 [N, side, side, 3] RGB."""
+    return np.stack([framed(*pair, side) for pair in zip(faces.pictures, faces.squares, strict=True)])
 
 
 @torch.inference_mode()
-def accuracy(model: FaceModel, faces: Faces, side: int = FRAME_SIZE) -> float:
-    """Accuracy over the seven classes of FER2013."""
+def predict_faces(model: FaceModel, images: UInt8Array) -> npt.NDArray[np.float32]:
+    """Logits float32 [N, 7] of `FACE_LABELS` for images uint8 [N, side, side, 3] RGB."""
     model.eval()
-    right = 0
-    for begin in range(0, len(faces.labels), _EVALUATED_AT_ONCE):
-        some = slice(begin, begin + _EVALUATED_AT_ONCE)
-        images = resize(unit(torch.from_numpy(faces.images[some]).to(model.device)), side)
+    parts = []
+    for some in torch.split(torch.from_numpy(images), _EVALUATED_AT_ONCE):
         with half_precision(model.device):
-            logits = model(images)
-        predicted = torch.tensor(CLASSES)[known(logits).argmax(dim=1).cpu()]
-        right += int((predicted == torch.from_numpy(faces.labels[some])).sum())
-    return right / len(faces.labels)
+            parts.append(model(some.to(model.device)).float().cpu().numpy())
+    return np.concatenate(parts)
+
+
+def spread(logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Logits [N, 8] of the contract's labels; calm is never chosen."""
+    spread = np.full((len(logits), len(LABELS)), -np.inf, np.float32)
+    spread[:, CLASSES] = logits
+    return spread

@@ -12,11 +12,12 @@ import numpy.typing as npt
 from av.video.frame import VideoFrame
 
 from avemotion.preprocessing.contract import FRAME_SIZE
-from avemotion.preprocessing.face import crop_square
-from avemotion.preprocessing.face_detector import CERTAINTY, SEARCHES, faces_in
+from avemotion.preprocessing.face_detector import CERTAINTY
 from avemotion.preprocessing.frame import Frame
 from training.data.cache import Cache
 from training.data.examples import UNSEEN_SHARE, Examples, is_unseen
+from training.data.face_changes import retaken
+from training.data.faces import PICTURE_SUFFIXES, found_squares
 from training.data.motion import moving_face
 from training.data.pairing import TEST, TRAINING
 from training.data.splits import split_clips
@@ -35,8 +36,6 @@ _PARTS: Final = 3
 
 _SMALLEST_PICTURE: Final = 60
 """Side of the smallest picture of which a part is cut out, in pixels."""
-
-_PICTURE_SUFFIXES: Final = {".jpg", ".jpeg", ".png", ".webp"}
 
 
 def face_examples(cache: Cache, faces: Sequence[Path], pictures: Sequence[Path], *, seed: int = 0) -> Examples:
@@ -76,24 +75,10 @@ def _add_changed(examples: Examples, random: np.random.Generator) -> None:
     """Add a changed copy of each example to train on, so that neither blur nor the lack of colour tells a face."""
     for number in np.flatnonzero(examples.training):
         positive = bool(examples.positive[number])
-        changed = _changed(examples.inputs[number], random)
+        example = examples.inputs[number]
+        mirrored = np.ascontiguousarray(example[:, ::-1]) if random.random() < 0.5 else example
+        changed = retaken(mirrored, random)
         examples.add(changed, f"changed {examples.kinds[number]}", positive=positive, training=True)
-
-
-def _changed(picture: npt.NDArray[np.uint8], random: np.random.Generator) -> npt.NDArray[np.uint8]:
-    """A picture as a poor camera or codec leaves it: mirrored, grey, blurred, dark or bright, and compressed."""
-    if random.random() < 0.5:
-        picture = np.ascontiguousarray(picture[:, ::-1])
-    if random.random() < 0.4:
-        picture = cv2.cvtColor(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
-    if random.random() < 0.6:
-        side = int(random.uniform(0.2, 0.9) * FRAME_SIZE)
-        small = cv2.resize(picture, (side, side), interpolation=cv2.INTER_AREA)
-        picture = cv2.resize(small, (FRAME_SIZE, FRAME_SIZE), interpolation=cv2.INTER_LINEAR)
-    light = 255 * (picture / 255) ** random.uniform(0.5, 2) * random.uniform(0.4, 1.2) + random.uniform(-10, 30)
-    quality = [cv2.IMWRITE_JPEG_QUALITY, int(random.integers(20, 95))]
-    _, compressed = cv2.imencode(".jpg", np.clip(light, 0, 255).astype(np.uint8), quality)
-    return np.asarray(cv2.imdecode(compressed, cv2.IMREAD_COLOR), np.uint8)
 
 
 def _cached_faces(cache: Cache, random: np.random.Generator) -> Iterator[tuple[npt.NDArray[np.uint8], bool]]:
@@ -115,7 +100,7 @@ def _pictures(folders: Iterable[Path]) -> Iterator[tuple[str, npt.NDArray[np.uin
     for folder in folders:
         count = 0
         for path in sorted(folder.rglob("*")):
-            picture = cv2.imread(str(path)) if path.suffix.lower() in _PICTURE_SUFFIXES else None
+            picture = cv2.imread(str(path)) if path.suffix.lower() in PICTURE_SUFFIXES else None
             if picture is not None and min(picture.shape[:2]) >= _SMALLEST_PICTURE:
                 count += 1
                 yield path.name, np.ascontiguousarray(picture[:, :, ::-1]).astype(np.uint8)
@@ -135,10 +120,9 @@ def _parts(picture: npt.NDArray[np.uint8], random: np.random.Generator) -> Itera
 
 
 def _detected(picture: npt.NDArray[np.uint8], certainty: float) -> list[npt.NDArray[np.uint8]]:
-    """The crops that serving would take of a picture, the likeliest face first; those of the first search with any."""
+    """The crops that serving would take of a picture, the likeliest face first."""
     frame = Frame.of(VideoFrame.from_ndarray(picture, format="rgb24"))
-    boxes = next(filter(None, (faces_in(frame, search, certainty) for search in range(len(SEARCHES)))), [])
-    return [frame.resized(crop_square(box, frame.width, frame.height)) for box in boxes]
+    return [frame.resized(square) for square in found_squares(picture, certainty)]
 
 
 def _resized(part: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
