@@ -23,8 +23,8 @@ from avemotion.preprocessing.contract import FRAME_SIZE, LABELS
 from avemotion.preprocessing.frame import UInt8Array
 from training.averaging import AVERAGE_DECAY, move_average
 from training.data.augmentation import mix_pairs
-from training.data.face_changes import framed, reframed, retaken
-from training.data.faces import FACE_LABELS, FacePictures
+from training.data.face_augmentation import augment, crop, random_crop
+from training.data.faces import FACE_LABELS, FaceImages
 from training.metrics import unweighted_recall
 from training.network import EmotionNetwork, NetworkConfig
 from training.precision import half_precision
@@ -118,10 +118,10 @@ class FaceModel(nn.Module):
         return {name: value.cpu() for name, value in self.network.state_dict().items() if name.startswith("video")}
 
 
-class ChangedFaces(Dataset[tuple[Tensor, Tensor]]):
+class AugmentedFaces(Dataset[tuple[Tensor, Tensor]]):
     """Faces of one epoch, each changed at random; the same for the same seed, however many processes load them."""
 
-    def __init__(self, faces: FacePictures, order: Sequence[int], side: int, seed: tuple[int, ...]) -> None:
+    def __init__(self, faces: FaceImages, order: Sequence[int], side: int, seed: tuple[int, ...]) -> None:
         """Prepare an epoch.
 
         Args:
@@ -139,8 +139,8 @@ class ChangedFaces(Dataset[tuple[Tensor, Tensor]]):
         """Image uint8 [side, side, 3] and target float32 [7]."""
         random = np.random.default_rng((*self._seed, place))
         index = self._order[place]
-        image = reframed(self._faces.pictures[index], self._faces.squares[index], self._side, random)
-        return torch.from_numpy(retaken(image, random)), torch.from_numpy(self._faces.targets[index])
+        image = random_crop(self._faces.images[index], self._faces.squares[index], self._side, random)
+        return torch.from_numpy(augment(image, random)), torch.from_numpy(self._faces.targets[index])
 
 
 class FaceTraining:
@@ -165,7 +165,7 @@ class FaceTraining:
             stages: Image sizes, in order.
             seed: Seed of all random draws, by stage and epoch.
             trained_before: Start with the lower learning rate of later stages.
-            workers: Processes that change faces; 0 for this one.
+            workers: Processes that augment images; 0 for this one.
             compiled: Compile the network by `torch.compile`, which needs a C++ compiler.
         """
         self.model = model
@@ -179,7 +179,7 @@ class FaceTraining:
         self._stage = self._epoch = self._steps = 0
         self._descent: tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler] | None = None
 
-    def epochs(self, training: FacePictures, validation: FacePictures) -> Iterator[EpochResult]:
+    def epochs(self, training: FaceImages, validation: FaceImages) -> Iterator[EpochResult]:
         """Train the remaining epochs, one for each step of the iterator."""
         while self._stage < len(self.stages):
             stage = self.stages[self._stage]
@@ -207,7 +207,7 @@ class FaceTraining:
         torch.save(state, partial)
         partial.replace(path)
 
-    def resume(self, path: Path, training: FacePictures) -> None:
+    def resume(self, path: Path, training: FaceImages) -> None:
         """Resume from a file of `save`.
 
         Raises:
@@ -246,7 +246,7 @@ class FaceTraining:
         stage: Stage,
         optimizer: torch.optim.Optimizer,
         schedule: torch.optim.lr_scheduler.LRScheduler,
-        faces: FacePictures,
+        faces: FaceImages,
     ) -> float:
         """Draw as many faces as there are, rare classes more often, and return the mean loss."""
         # Seeded by stage and epoch, so that a resumed training draws the same numbers as an uninterrupted one.
@@ -258,7 +258,7 @@ class FaceTraining:
         chances = drawing_chances(faces.targets, self.recipe.balance)
         prior = class_log_prior(faces.targets, chances).to(device)
         order = torch.multinomial(torch.from_numpy(chances), steps * size, replacement=True).tolist()
-        changed = ChangedFaces(faces, order, stage.side, seed)
+        changed = AugmentedFaces(faces, order, stage.side, seed)
         total = torch.zeros((), device=device)
         for images, targets in DataLoader(changed, size, num_workers=self._workers, pin_memory=device.type == "cuda"):
             loss = self._loss(images.to(device).float(), targets.to(device), prior)
@@ -310,9 +310,9 @@ def class_log_prior(targets: npt.NDArray[np.float32], chances: npt.NDArray[np.fl
     return torch.from_numpy(np.log(shares / shares.sum())).float()
 
 
-def images_of(faces: FacePictures, side: int = FRAME_SIZE) -> UInt8Array:
-    """What serving would cut out of pictures: uint8 [N, side, side, 3] RGB."""
-    return np.stack([framed(*pair, side) for pair in zip(faces.pictures, faces.squares, strict=True)])
+def images_of(faces: FaceImages, side: int = FRAME_SIZE) -> UInt8Array:
+    """What serving would cut out of images: uint8 [N, side, side, 3] RGB."""
+    return np.stack([crop(*pair, side) for pair in zip(faces.images, faces.squares, strict=True)])
 
 
 @torch.inference_mode()

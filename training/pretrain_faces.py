@@ -1,4 +1,4 @@
-"""Train the video branch alone on pictures of faces: FER2013, the votes of FER+, and folders of labelled pictures.
+"""Train the video branch alone on images of faces: FER2013, the votes of FER+, and folders of labelled images.
 
 Facial expressions are a better start than ImageNet, whose features remember who a person is. The result is a running
 average of the weights. A GPU trains all epochs at 112 pixels. On a CPU an epoch at 112 pixels takes as long as four at
@@ -22,7 +22,7 @@ import torch
 
 from training.checkpoint import save_branch
 from training.data.examples import is_unseen
-from training.data.faces import FacePictures, fer2013_pictures, folder_pictures, joined, read_names, read_votes
+from training.data.faces import FaceImages, fer2013_images, folder_images, joined, read_names, read_votes
 from training.data.fer2013 import read_parts
 from training.exported import load_exported
 from training.faces import FaceModel, FaceTraining, Recipe, Stage, images_of
@@ -31,7 +31,7 @@ _EXAMPLES: Final = 512
 """Images that set the statistics of the batch normalisations of an exported model."""
 
 _VALIDATION_SHARE: Final = 8
-"""Of a folder's pictures that are not measured on, one of so many is held out for validation."""
+"""Of a folder's images that are not measured on, one of so many is held out for validation."""
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -80,8 +80,8 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("archive", type=Path, help="fer2013.zip")
-    parser.add_argument("--votes", type=Path, help="votes of FER+ by the names of the archive's pictures (.csv)")
-    parser.add_argument("--leave_out", type=Path, help="table (.csv) of the archive's pictures that are not trained on")
+    parser.add_argument("--votes", type=Path, help="votes of FER+ by the names of the archive's images (.csv)")
+    parser.add_argument("--leave_out", type=Path, help="table (.csv) of the archive's images that are not trained on")
     parser.add_argument("--faces", type=Path, action="append", default=[], help="folder of further <label>/*.jpg")
     parser.add_argument("--output", type=Path, default=Path("runs/faces"), help="folder for video.pt and faces.json")
     parser.add_argument(
@@ -90,7 +90,7 @@ def _parser() -> argparse.ArgumentParser:
     for name, value in asdict(Recipe()).items():
         parser.add_argument(f"--{name}", type=type(value), default=value, help=f"(default: {value})")
     parser.add_argument("--start_from", type=Path, help="exported model (.onnx) whose video branch is trained further")
-    parser.add_argument("--workers", type=int, default=1, help="processes that change pictures (default: 1)")
+    parser.add_argument("--workers", type=int, default=1, help="processes that augment images (default: 1)")
     parser.add_argument("--compile", action="store_true", help="compile the network: a third faster on a CPU")
     parser.add_argument("--seed", type=int, default=0)
     return parser
@@ -98,34 +98,34 @@ def _parser() -> argparse.ArgumentParser:
 
 def read_faces(
     archive: Path, votes: Path | None, leave_out: Path | None, folders: list[Path]
-) -> tuple[FacePictures, FacePictures]:
+) -> tuple[FaceImages, FaceImages]:
     """Read the faces to train on and those to validate on.
 
-    A quarter of each folder's pictures is in neither: `training.evaluate_faces` measures on it.
+    A quarter of each folder's images is in neither: `training.evaluate_faces` measures on it.
 
     Args:
         archive: `fer2013.zip`.
         votes: Votes of FER+; None for FER2013's own labels.
-        leave_out: Table of pictures that are not trained on.
-        folders: Folders of further pictures.
+        leave_out: Table of images that are not trained on.
+        folders: Folders of further images.
 
     Raises:
         DamagedMediaError: A file cannot be read, or has no faces.
     """
     voted = read_votes(votes) if votes else None
     names = read_names(leave_out) if leave_out else set()
-    training, validation, _ = (fer2013_pictures(part, voted, leave_out=names) for part in read_parts(archive))
+    training, validation, _ = (fer2013_images(part, voted, leave_out=names) for part in read_parts(archive))
     parts = {True: [training], False: [validation]}
     for folder in folders:
-        pictures = folder_pictures(folder)
-        seen = pictures.subset(np.array([not is_unseen(Path(name).name) for name in pictures.names]))
+        images = folder_images(folder)
+        seen = images.subset(np.array([not is_unseen(Path(name).name) for name in images.names]))
         chosen = np.random.default_rng(0).permutation(len(seen)) >= len(seen) // _VALIDATION_SHARE
         for is_trained, some in parts.items():
             some.append(seen.subset(chosen == is_trained))
     return joined(parts[True]), joined(parts[False])
 
 
-def continue_from(model: FaceModel, exported: Path, training: FacePictures) -> None:
+def continue_from(model: FaceModel, exported: Path, training: FaceImages) -> None:
     """Load the video branch and its classifier from an exported model.
 
     Args:

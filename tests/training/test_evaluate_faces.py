@@ -13,7 +13,7 @@ import pytest
 
 from avemotion.preprocessing.contract import LABELS
 from tests.support.caches import picture
-from tests.training.test_face_pictures import write_votes
+from tests.training.test_face_images import write_votes
 from training.checkpoint import Checkpoint, save_branch, save_checkpoint
 from training.data.face_sets import ARCHIVE, POSED, VOTES
 from training.data.fer2013 import LABEL_OF_CLASS

@@ -15,7 +15,7 @@ import torch
 
 from tests.support.caches import draw_faces
 from training.checkpoint import load_weights
-from training.data.faces import FACE_LABELS, FacePictures, fer2013_pictures
+from training.data.faces import FACE_LABELS, FaceImages, fer2013_images
 from training.data.fer2013 import LABEL_OF_CLASS, Faces
 from training.faces import (
     EpochResult,
@@ -35,11 +35,11 @@ from training.pretrain_faces import main
 STAGES = [Stage(32, 2), Stage(40, 1)]
 
 
-def draw(each: int) -> FacePictures:
+def draw(each: int) -> FaceImages:
     """Some faces of every class in every part."""
     drawn = draw_faces(np.random.default_rng(0), each)
     names = [str(number) for number in range(len(drawn.labels))]
-    return fer2013_pictures(Faces(drawn.images, drawn.labels, names))
+    return fer2013_images(Faces(drawn.images, drawn.labels, names))
 
 
 def training_of(stages: list[Stage], *, batch_size: int = 7, workers: int = 0) -> FaceTraining:

@@ -16,8 +16,8 @@ from avemotion.preprocessing.face_detector import CERTAINTY
 from avemotion.preprocessing.frame import Frame
 from training.data.cache import Cache
 from training.data.examples import UNSEEN_SHARE, Examples, is_unseen
-from training.data.face_changes import retaken
-from training.data.faces import PICTURE_SUFFIXES, found_squares
+from training.data.face_augmentation import augment
+from training.data.faces import IMAGE_SUFFIXES, found_squares
 from training.data.motion import moving_face
 from training.data.pairing import TEST, TRAINING
 from training.data.splits import split_clips
@@ -77,7 +77,7 @@ def _add_changed(examples: Examples, random: np.random.Generator) -> None:
         positive = bool(examples.positive[number])
         example = examples.inputs[number]
         mirrored = np.ascontiguousarray(example[:, ::-1]) if random.random() < 0.5 else example
-        changed = retaken(mirrored, random)
+        changed = augment(mirrored, random)
         examples.add(changed, f"changed {examples.kinds[number]}", positive=positive, training=True)
 
 
@@ -100,7 +100,7 @@ def _pictures(folders: Iterable[Path]) -> Iterator[tuple[str, npt.NDArray[np.uin
     for folder in folders:
         count = 0
         for path in sorted(folder.rglob("*")):
-            picture = cv2.imread(str(path)) if path.suffix.lower() in PICTURE_SUFFIXES else None
+            picture = cv2.imread(str(path)) if path.suffix.lower() in IMAGE_SUFFIXES else None
             if picture is not None and min(picture.shape[:2]) >= _SMALLEST_PICTURE:
                 count += 1
                 yield path.name, np.ascontiguousarray(picture[:, :, ::-1]).astype(np.uint8)

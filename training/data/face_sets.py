@@ -13,7 +13,7 @@ import numpy.typing as npt
 from avemotion.preprocessing.contract import LABELS
 from avemotion.preprocessing.frame import UInt8Array
 from training.data.examples import is_unseen
-from training.data.faces import FACE_LABELS, fer2013_pictures, folder_pictures, read_votes
+from training.data.faces import FACE_LABELS, fer2013_images, folder_images, read_votes
 from training.data.fer2013 import read_faces
 from training.faces import images_of
 
@@ -61,19 +61,19 @@ def face_sources(folder: Path) -> Iterator[FaceSource]:
     """The sources below a folder of data; those that are absent are left out.
 
     Raises:
-        DamagedMediaError: A source has a picture that cannot be read.
+        DamagedMediaError: A source has an image that cannot be read.
     """
     if (folder / ARCHIVE).exists():
         yield _fer2013(folder)
     if (folder / POSED).is_dir():
-        faces = folder_pictures(folder / POSED, detect=False)
+        faces = folder_images(folder / POSED, detect=False)
         every = np.arange(len(faces))
         occurring = tuple(label for label in FACE_LABELS if LABELS.index(label) in faces.labels)
         among = f"CK+, among its {len(occurring)} classes"
         sets = FaceSet("CK+", every, faces.labels), FaceSet(among, every, faces.labels, occurring)
         yield FaceSource(images_of(faces), sets)
     if (folder / WEB).is_dir():
-        faces = folder_pictures(folder / WEB)
+        faces = folder_images(folder / WEB)
         faces = faces.subset(np.array([is_unseen(Path(name).name) for name in faces.names]))
         yield FaceSource(images_of(faces), (FaceSet("web, a quarter", np.arange(len(faces)), faces.labels),))
 
@@ -82,7 +82,7 @@ def _fer2013(folder: Path) -> FaceSource:
     faces = read_faces(folder / ARCHIVE, "PublicTest")
     sets = [FaceSet("FER2013, PublicTest", np.arange(len(faces.labels)), faces.labels)]
     if (folder / VOTES).exists():
-        voted = fer2013_pictures(faces, read_votes(folder / VOTES), label_share=0)
+        voted = fer2013_images(faces, read_votes(folder / VOTES), label_share=0)
         row_of = {name: row for row, name in enumerate(faces.names)}
         rows = np.array([row_of[name] for name in voted.names], np.int64)
         clear = voted.targets.max(axis=1) > _MAJORITY
@@ -90,4 +90,4 @@ def _fer2013(folder: Path) -> FaceSource:
             FaceSet("FER+, most votes", rows, voted.labels),
             FaceSet("FER+, majority", rows[clear], voted.labels[clear]),
         ]
-    return FaceSource(images_of(fer2013_pictures(faces)), tuple(sets))
+    return FaceSource(images_of(fer2013_images(faces)), tuple(sets))

@@ -1,7 +1,7 @@
-"""Pictures of faces with the emotions that people see in them: FER2013, the votes of FER+, and folders of pictures.
+"""Images of faces with the emotions that people see in them: FER2013, the votes of FER+, and folders of images.
 
-FER2013's labels name what was searched for on the web when its pictures were collected; ten people voted what they saw
-for FER+ (Barsoum et al. 2016, arXiv 1608.01041). The two differ in a third of the pictures. Both are taught: votes are
+FER2013's labels name what was searched for on the web when its images were collected; ten people voted what they saw
+for FER+ (Barsoum et al. 2016, arXiv 1608.01041). The two differ in a third of the images. Both are taught: votes are
 what is perceived, labels are closer to what actors intend.
 """
 
@@ -40,32 +40,32 @@ VOTED: Final = {
 """The contract's label of each column of votes; contempt has none."""
 
 NO_EMOTION: Final = ("unknown", "NF")
-"""Columns of votes for pictures that show no face, or none that can be read."""
+"""Columns of votes for images that show no face, or none that can be read."""
 
 _FEWEST_VOTES: Final = 5
-"""Of ten, for one of the labels; a picture with fewer is left out."""
+"""Of ten, for one of the labels; an image with fewer is left out."""
 
 _LABEL_SHARE: Final = 0.3
 """Share of FER2013's own label in a target, beside the votes."""
 
-PICTURE_SUFFIXES: Final = {".jpg", ".jpeg", ".png", ".webp"}
+IMAGE_SUFFIXES: Final = {".jpg", ".jpeg", ".png", ".webp"}
 
 Votes = dict[str, npt.NDArray[np.float32]]
-"""Shares of the seven labels by the name of a picture in FER2013's archive."""
+"""Shares of the seven labels by the name of an image in FER2013's archive."""
 
 
 @dataclass(frozen=True)
-class FacePictures:
+class FaceImages:
     """Faces in their natural size.
 
     Attributes:
-        pictures: uint8 [height, width] or [height, width, 3] RGB each.
+        images: uint8 [height, width] or [height, width, 3] RGB each.
         squares: What serving would cut out of each.
         targets: float32 [N, 7], shares of `FACE_LABELS` that sum to 1.
-        names: Name of each picture.
+        names: Name of each image.
     """
 
-    pictures: Sequence[UInt8Array]
+    images: Sequence[UInt8Array]
     squares: Sequence[Square]
     targets: npt.NDArray[np.float32]
     names: Sequence[str]
@@ -79,21 +79,21 @@ class FacePictures:
         places = np.array([LABELS.index(label) for label in FACE_LABELS])
         return np.asarray(places[self.targets.argmax(axis=1)], np.int64)
 
-    def subset(self, chosen: npt.NDArray[np.bool_]) -> FacePictures:
-        """The pictures of a mask [N]."""
+    def subset(self, chosen: npt.NDArray[np.bool_]) -> FaceImages:
+        """The images of a mask [N]."""
         index = [int(number) for number in np.flatnonzero(chosen)]
-        return FacePictures(
-            [self.pictures[number] for number in index],
+        return FaceImages(
+            [self.images[number] for number in index],
             [self.squares[number] for number in index],
             self.targets[index],
             [self.names[number] for number in index],
         )
 
 
-def joined(parts: Sequence[FacePictures]) -> FacePictures:
-    """All pictures of several sources."""
-    return FacePictures(
-        [picture for part in parts for picture in part.pictures],
+def joined(parts: Sequence[FaceImages]) -> FaceImages:
+    """All images of several sources."""
+    return FaceImages(
+        [image for part in parts for image in part.images],
         [square for part in parts for square in part.squares],
         np.concatenate([part.targets for part in parts]),
         [name for part in parts for name in part.names],
@@ -107,7 +107,7 @@ def read_votes(path: Path) -> Votes:
         path: A table with the columns `zip_path`, those of `VOTED`, and `NO_EMOTION`.
 
     Returns:
-        Shares of the votes for a picture's labels. Pictures that a majority could not read are left out, as are those
+        Shares of the votes for an image's labels. Images that a majority could not read are left out, as are those
         with fewer than five votes for a label.
 
     Raises:
@@ -129,23 +129,23 @@ def read_votes(path: Path) -> Votes:
 
 
 def read_names(path: Path) -> set[str]:
-    """Names in the first column of a table with a heading, e.g. of pictures to be left out."""
+    """Names in the first column of a table with a heading, e.g. of images to be left out."""
     with path.open(newline="") as file:
         rows = csv.reader(file)
         next(rows, None)
         return {row[0] for row in rows if row}
 
 
-def fer2013_pictures(
+def fer2013_images(
     faces: Faces, votes: Votes | None = None, *, label_share: float = _LABEL_SHARE, leave_out: Container[str] = ()
-) -> FacePictures:
+) -> FaceImages:
     """FER2013's faces with targets.
 
     Args:
         faces: Some faces of the archive.
-        votes: Of FER+; None for FER2013's labels alone. Pictures without votes are left out.
+        votes: Of FER+; None for FER2013's labels alone. Images without votes are left out.
         label_share: Share of FER2013's label in a target, beside the votes.
-        leave_out: Names of pictures that are not taken.
+        leave_out: Names of images that are not taken.
     """
     own = _one_hot(faces.labels)
     taken = np.array([name not in leave_out and (votes is None or name in votes) for name in faces.names], np.bool_)
@@ -153,7 +153,7 @@ def fer2013_pictures(
     targets = own[index]
     if votes is not None and index:
         targets = label_share * targets + (1 - label_share) * np.stack([votes[faces.names[number]] for number in index])
-    return FacePictures(
+    return FaceImages(
         [faces.images[number] for number in index],
         [Square(0, 0, FACE_SIDE)] * len(index),
         np.asarray(targets, np.float32),
@@ -161,50 +161,50 @@ def fer2013_pictures(
     )
 
 
-def folder_pictures(folder: Path, *, detect: bool = True) -> FacePictures:
-    """Pictures of `<label>/*.jpg`, where the folders are named by the contract's labels.
+def folder_images(folder: Path, *, detect: bool = True) -> FaceImages:
+    """Images of `<label>/*.jpg`, where the folders are named by the contract's labels.
 
     Args:
         folder: The folder.
-        detect: Cut out the face that serving's detector finds, and leave out pictures without one; else the whole
-            picture is the face.
+        detect: Cut out the face that serving's detector finds, and leave out images without one; else the whole
+            image is the face.
 
     Raises:
-        DamagedMediaError: The folder has no picture of a face, or one that cannot be read.
+        DamagedMediaError: The folder has no image of a face, or one that cannot be read.
     """
-    pictures, squares, labels, names = [], [], [], []
+    images, squares, labels, names = [], [], [], []
     for path, label in _labelled(folder):
-        picture = cv2.imread(str(path))
-        if picture is None:
-            raise DamagedMediaError(f"{path} is not a picture.")
-        colour = np.ascontiguousarray(picture[:, :, ::-1]).astype(np.uint8)
+        image = cv2.imread(str(path))
+        if image is None:
+            raise DamagedMediaError(f"{path} is not an image.")
+        colour = np.ascontiguousarray(image[:, :, ::-1]).astype(np.uint8)
         found = found_squares(colour) if detect else [Square(0, 0, min(colour.shape[:2]))]
         if found:
             is_grey = bool((colour == colour[:, :, :1]).all())
-            pictures.append(np.ascontiguousarray(colour[:, :, 0]) if is_grey else colour)
+            images.append(np.ascontiguousarray(colour[:, :, 0]) if is_grey else colour)
             squares.append(found[0])
             labels.append(LABELS.index(label))
             names.append(f"{label}/{path.name}")
     if not names:
         raise DamagedMediaError(f"{folder} has no faces in folders named {', '.join(FACE_LABELS)}.")
-    return FacePictures(pictures, squares, _one_hot(np.array(labels, np.int64)), names)
+    return FaceImages(images, squares, _one_hot(np.array(labels, np.int64)), names)
 
 
 def _labelled(folder: Path) -> Iterator[tuple[Path, str]]:
     for label in FACE_LABELS:
         for path in sorted((folder / label).glob("*")):
-            if path.suffix.lower() in PICTURE_SUFFIXES:
+            if path.suffix.lower() in IMAGE_SUFFIXES:
                 yield path, label
 
 
-def found_squares(picture: UInt8Array, certainty: float = CERTAINTY) -> list[Square]:
-    """What serving would cut out of a picture, the likeliest face first; of the first search that finds any.
+def found_squares(image: UInt8Array, certainty: float = CERTAINTY) -> list[Square]:
+    """What serving would cut out of an image, the likeliest face first; of the first search that finds any.
 
     Args:
-        picture: uint8 [height, width, 3] RGB.
+        image: uint8 [height, width, 3] RGB.
         certainty: Smallest score of a face, 0 to 1.
     """
-    frame = Frame.of(VideoFrame.from_ndarray(picture, format="rgb24"))
+    frame = Frame.of(VideoFrame.from_ndarray(image, format="rgb24"))
     boxes = next(filter(None, (faces_in(frame, search, certainty) for search in range(len(SEARCHES)))), [])
     return [crop_square(box, frame.width, frame.height) for box in boxes]
 
