@@ -227,7 +227,7 @@ def test_inspecting_prints_contract_origin_sizes_outputs_and_operators(
         f"version {CONTRACT_VERSION}, the same as this code's",
         "face",
         "probabilities FLOAT [batch, 8]",
-        "35 Conv",
+        "34 Conv",
     ):
         assert words in output
     assert '"accuracy": 0.125' in output

@@ -106,7 +106,7 @@ def test_every_fusion_and_head_gets_a_row(
     assert all(len(report["folds"]["both"]["by_fold"]) == FOLDS for report in reports.values())
     text = capsys.readouterr().out
     assert "| late |" in text
-    assert "| xattn, concat head |" in text
+    assert "| xattn over branch tokens, concat head |" in text
 
 
 def test_branches_that_heard_the_tested_actors_are_refused(

@@ -60,7 +60,7 @@ def test_faces_are_learned_and_the_average_is_what_is_validated() -> None:
     assert [result.epoch for result in results] == list(range(1, 11))
     assert results[-1].loss < 0.8 * results[0].loss
     assert results[-1].validation_recall == pytest.approx(right.mean())
-    assert right.mean() > 0.5
+    assert right.mean() > 2 / 7  # twice what chance has
 
 
 @pytest.mark.slow
