@@ -1,6 +1,6 @@
-"""Measure the answers of a face branch about faces that it was not trained on, beside those of other packages.
+"""Measure a face branch on faces that it was not trained on, and compare it with other packages.
 
-No set is like another: FER2013's labels were searched for, FER+'s were voted, the faces of CK+ are posed and those of
+The sets differ: FER2013's labels are search terms, those of FER+ are votes, the faces of CK+ are posed and those of
 the web natural. CK+ has no neutral faces, so that it is also measured among its own six classes.
 """
 
@@ -19,9 +19,10 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime
 import torch
+from onnxruntime.capi.onnxruntime_pybind11_state import InvalidGraph, InvalidProtobuf
 
 from avemotion.preprocessing.contract import FRAME_COUNT, FRAMES, LABELS, LOG_MEL, PRESENT, VIDEO_PROBABILITIES
-from avemotion.preprocessing.errors import EmotionError
+from avemotion.preprocessing.errors import EmotionError, ModelFileError
 from avemotion.preprocessing.frame import UInt8Array
 from training.checkpoint import is_branch, load_checkpoint, load_weights
 from training.data.face_sets import FaceSet, face_sources
@@ -173,7 +174,10 @@ def _of_branch(path: Path) -> Answer:
 
 
 def _of_export(path: Path) -> Answer:
-    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    try:
+        session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    except (InvalidGraph, InvalidProtobuf) as error:
+        raise ModelFileError(f"{path} is not a readable ONNX model: {error}") from error
 
     def answer(faces: UInt8Array) -> Probabilities:
         parts = []

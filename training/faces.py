@@ -1,7 +1,7 @@
 """The video branch as a classifier of single faces, and its training, which can be resumed after any epoch.
 
-The classifier's logits are free of the classes' shares in the training data (`class_log_prior`): these are no better
-guess for a clip than any others, and a third of what people see in FER2013 is neutral.
+The classifier does not learn how frequent the classes are in the training data (`class_log_prior`): clips have other
+frequencies, and a third of the faces of FER+ is neutral.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset
 
-from avemotion.preprocessing.contract import FRAME_SIZE, LABELS
+from avemotion.preprocessing.contract import LABELS
 from avemotion.preprocessing.frame import UInt8Array
 from training.averaging import AVERAGE_DECAY, move_average
 from training.data.augmentation import mix_pairs
-from training.data.face_augmentation import augment, crop, random_crop
+from training.data.face_augmentation import augment, random_crop
 from training.data.faces import FACE_LABELS, FaceImages
 from training.metrics import unweighted_recall
 from training.network import EmotionNetwork, NetworkConfig
@@ -186,7 +186,7 @@ class FaceTraining:
             if self._descent is None:
                 self._descent = self._descent_of(stage, len(training))
             loss = self._train_epoch(stage, *self._descent, training)
-            logits = predict_faces(self.average, images_of(validation, stage.side))
+            logits = predict_faces(self.average, validation.cropped(stage.side))
             recall = unweighted_recall(spread(logits), validation.labels)
             result = EpochResult(stage.side, self._epoch + 1, loss, recall)
             self._epoch += 1
@@ -248,7 +248,7 @@ class FaceTraining:
         schedule: torch.optim.lr_scheduler.LRScheduler,
         faces: FaceImages,
     ) -> float:
-        """Draw as many faces as there are, rare classes more often, and return the mean loss."""
+        """Train on as many faces as there are, rare classes more often, and return the mean loss."""
         # Seeded by stage and epoch, so that a resumed training draws the same numbers as an uninterrupted one.
         seed = (self._seed, self._stage, self._epoch)
         torch.manual_seed(int(np.random.SeedSequence(seed).generate_state(1)[0]))
@@ -308,11 +308,6 @@ def class_log_prior(targets: npt.NDArray[np.float32], chances: npt.NDArray[np.fl
     """Logarithm [7] of the classes' shares among the faces that are drawn; classes without a face count as one."""
     shares = np.maximum(np.average(targets, axis=0, weights=chances), 1 / len(targets))
     return torch.from_numpy(np.log(shares / shares.sum())).float()
-
-
-def images_of(faces: FaceImages, side: int = FRAME_SIZE) -> UInt8Array:
-    """What serving would cut out of images: uint8 [N, side, side, 3] RGB."""
-    return np.stack([crop(*pair, side) for pair in zip(faces.images, faces.squares, strict=True)])
 
 
 @torch.inference_mode()

@@ -25,7 +25,7 @@ from training.data.examples import is_unseen
 from training.data.faces import FaceImages, fer2013_images, folder_images, joined, read_names, read_votes
 from training.data.fer2013 import read_parts
 from training.exported import load_exported
-from training.faces import FaceModel, FaceTraining, Recipe, Stage, images_of
+from training.faces import FaceModel, FaceTraining, Recipe, Stage
 
 _EXAMPLES: Final = 512
 """Images that set the statistics of the batch normalisations of an exported model."""
@@ -138,7 +138,7 @@ def continue_from(model: FaceModel, exported: Path, training: FaceImages) -> Non
     """
     chosen = np.zeros(len(training), np.bool_)
     chosen[np.random.default_rng(0).permutation(len(training))[:_EXAMPLES]] = True
-    images = torch.from_numpy(images_of(training.subset(chosen))).to(model.device)
+    images = torch.from_numpy(training.subset(chosen).cropped()).to(model.device)
     network = model.network
     load_exported(network.video, exported, name="video", run=lambda: model(images))
     load_exported(network.video_classifier, exported, name="video_classifier", run=lambda: None)

@@ -109,7 +109,7 @@ def crop_frames(frames: Sequence[Frame], crop: CropMode, follow: FaceBox | None 
 
 
 def find_people(frames: Sequence[Frame], follow: FaceBox | None = None) -> list[Person]:
-    """Find the people in a window; each search takes larger images, and the first that finds somebody is the last.
+    """Find the people in a window; each search uses larger images, and the first that finds anyone is the last.
 
     Args:
         frames: The window's eight frames in order.

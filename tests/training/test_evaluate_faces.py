@@ -123,6 +123,15 @@ def test_missing_data_is_named(
     assert reason in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("name", ["broken.onnx", "broken.pt"])
+def test_a_file_that_is_not_a_model_is_named(
+    name: str, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / name).write_bytes(b"not a model")
+    assert main([str(tmp_path / name), "--data", str(data)]) == 1
+    assert f"{name} is " in capsys.readouterr().err
+
+
 def test_a_missing_model_is_named(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["nowhere.onnx", "--data", str(data)]) == 1
     assert "nowhere.onnx does not exist" in capsys.readouterr().err

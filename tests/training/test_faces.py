@@ -26,7 +26,6 @@ from training.faces import (
     adjusted_loss,
     class_log_prior,
     drawing_chances,
-    images_of,
     predict_faces,
 )
 from training.network import EmotionNetwork, NetworkConfig
@@ -56,7 +55,7 @@ def test_faces_are_learned_and_the_average_is_what_is_validated() -> None:
     recipe = Recipe(14, learning_rate=0.05, average=0.5, mixup=0.0, dropout=0.0)
     training = FaceTraining(FaceModel(0.0), recipe, [Stage(32, 10)], seed=3)
     results = list(training.epochs(faces, faces))
-    right = predict_faces(training.average, images_of(faces, 32)).argmax(axis=1) == faces.targets.argmax(axis=1)
+    right = predict_faces(training.average, faces.cropped(32)).argmax(axis=1) == faces.targets.argmax(axis=1)
     assert [result.epoch for result in results] == list(range(1, 11))
     assert results[-1].loss < 0.8 * results[0].loss
     assert results[-1].validation_recall == pytest.approx(right.mean())

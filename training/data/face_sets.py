@@ -15,7 +15,6 @@ from avemotion.preprocessing.frame import UInt8Array
 from training.data.examples import is_unseen
 from training.data.faces import FACE_LABELS, fer2013_images, folder_images, read_votes
 from training.data.fer2013 import read_faces
-from training.faces import images_of
 
 ARCHIVE: Final = "fer2013.zip"
 VOTES: Final = "ferplus/ferplus_for_fer2013zip.csv"
@@ -49,7 +48,7 @@ class FaceSource:
     """Faces, and the sets that are made of them.
 
     Attributes:
-        images: uint8 [M, 112, 112, 3] RGB, as serving would cut them out.
+        images: uint8 [M, 112, 112, 3] RGB, cropped as in serving.
         sets: The sets.
     """
 
@@ -71,11 +70,11 @@ def face_sources(folder: Path) -> Iterator[FaceSource]:
         occurring = tuple(label for label in FACE_LABELS if LABELS.index(label) in faces.labels)
         among = f"CK+, among its {len(occurring)} classes"
         sets = FaceSet("CK+", every, faces.labels), FaceSet(among, every, faces.labels, occurring)
-        yield FaceSource(images_of(faces), sets)
+        yield FaceSource(faces.cropped(), sets)
     if (folder / WEB).is_dir():
         faces = folder_images(folder / WEB)
         faces = faces.subset(np.array([is_unseen(Path(name).name) for name in faces.names]))
-        yield FaceSource(images_of(faces), (FaceSet("web, a quarter", np.arange(len(faces)), faces.labels),))
+        yield FaceSource(faces.cropped(), (FaceSet("web, a quarter", np.arange(len(faces)), faces.labels),))
 
 
 def _fer2013(folder: Path) -> FaceSource:
@@ -90,4 +89,4 @@ def _fer2013(folder: Path) -> FaceSource:
             FaceSet("FER+, most votes", rows, voted.labels),
             FaceSet("FER+, majority", rows[clear], voted.labels[clear]),
         ]
-    return FaceSource(images_of(fer2013_images(faces)), tuple(sets))
+    return FaceSource(fer2013_images(faces).cropped(), tuple(sets))

@@ -1,8 +1,8 @@
-"""Images of faces with the emotions that people see in them: FER2013, the votes of FER+, and folders of images.
+"""Labelled images of faces: FER2013, the votes of FER+, and folders of images.
 
-FER2013's labels name what was searched for on the web when its images were collected; ten people voted what they saw
-for FER+ (Barsoum et al. 2016, arXiv 1608.01041). The two differ in a third of the images. Both are taught: votes are
-what is perceived, labels are closer to what actors intend.
+FER2013's labels are the terms of the web search that found the images. For FER+, ten people each voted for the emotion
+that they saw (Barsoum et al. 2016, arXiv 1608.01041). The two differ in a third of the images. Training uses both:
+votes are what is perceived, labels are closer to what actors intend.
 """
 
 from __future__ import annotations
@@ -18,11 +18,12 @@ import numpy as np
 import numpy.typing as npt
 from av.video.frame import VideoFrame
 
-from avemotion.preprocessing.contract import LABELS
+from avemotion.preprocessing.contract import FRAME_SIZE, LABELS
 from avemotion.preprocessing.errors import DamagedMediaError
 from avemotion.preprocessing.face import crop_square
 from avemotion.preprocessing.face_detector import CERTAINTY, SEARCHES, faces_in
 from avemotion.preprocessing.frame import Frame, Square, UInt8Array
+from training.data.face_augmentation import crop
 from training.data.fer2013 import FACE_SIDE, Faces
 
 FACE_LABELS: Final = tuple(label for label in LABELS if label != "calm")
@@ -60,7 +61,7 @@ class FaceImages:
 
     Attributes:
         images: uint8 [height, width] or [height, width, 3] RGB each.
-        squares: What serving would cut out of each.
+        squares: The crop of serving for each.
         targets: float32 [N, 7], shares of `FACE_LABELS` that sum to 1.
         names: Name of each image.
     """
@@ -78,6 +79,10 @@ class FaceImages:
         """int64 [N], the likeliest label, as an index into the contract's labels."""
         places = np.array([LABELS.index(label) for label in FACE_LABELS])
         return np.asarray(places[self.targets.argmax(axis=1)], np.int64)
+
+    def cropped(self, side: int = FRAME_SIZE) -> UInt8Array:
+        """The crops of serving: uint8 [N, side, side, 3] RGB."""
+        return np.stack([crop(*pair, side) for pair in zip(self.images, self.squares, strict=True)])
 
     def subset(self, chosen: npt.NDArray[np.bool_]) -> FaceImages:
         """The images of a mask [N]."""
